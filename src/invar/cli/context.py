@@ -1,0 +1,82 @@
+"""What every verb shares: its options, its screen, and how a fault becomes an exit code."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from invar.cli.terminal import screen
+from invar.core.errors import ExitCode, InvarError
+from invar.core.events import Report
+from invar.core.home import Home
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One invocation: this user's home, and the options that stand before the verb."""
+
+    home: Home
+    mirrors: tuple[str, ...]
+    quiet: bool
+
+    @contextmanager
+    def reporting(self) -> Iterator[Report]:
+        """A report whose events are on the screen while the block runs."""
+        with screen(quiet=self.quiet) as report:
+            yield report
+
+
+def session_of(context: click.Context) -> Session:
+    """The session that the `invar` group made."""
+    session = context.find_object(Session)
+    assert session is not None
+    return session
+
+
+def json_option(function: F) -> F:
+    """`--json`: one object on standard output, everything else on standard error."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")(function)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def fail(error: InvarError) -> NoReturn:
+    """Show a fault on standard error and end with its exit code."""
+    text = str(error)
+    if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
+        text = text.replace("error:", click.style("error:", fg="red", bold=True), 1)
+        text = text.replace("  hint:", click.style("  hint:", fg="cyan"), 1)
+    click.echo(text, err=True)
+    sys.exit(error.exit_code)
+
+
+def told(function: F) -> F:
+    """Turn every fault of a verb into a message and an exit code; Ctrl-C into 130."""
+
+    @functools.wraps(function)
+    def verb(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except InvarError as error:
+            fail(error)
+        except KeyboardInterrupt:
+            click.echo("interrupted: nothing is half-made, run the same command again to go on", err=True)
+            sys.exit(130)
+        except BrokenPipeError:
+            sys.stdout = None  # type: ignore[assignment]
+            sys.exit(ExitCode.FAILED)
+
+    return verb  # type: ignore[return-value]
