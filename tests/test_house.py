@@ -34,7 +34,9 @@ def test_ruff_is_content(command: tuple[str, ...]) -> None:
 
 
 def test_no_mirror_host_is_written_in_the_code() -> None:
-    hosts = re.compile(r"https?://(?!127\.0\.0\.1|localhost|169\.254\.169\.254|\[|\{|HOST|example\.|mirror\.example)[a-z0-9-]+\.[a-z.]+")
+    hosts = re.compile(
+        r"https?://(?!127\.0\.0\.1|localhost|169\.254\.169\.254|\[|\{|HOST|example\.|mirror\.example)[a-z0-9-]+\.[a-z.]+"
+    )
     allowed = ("registry.terraform.io",)
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
@@ -42,6 +44,8 @@ def test_no_mirror_host_is_written_in_the_code() -> None:
         for path in sorted((ROOT / folder).rglob("*"))
         if path.suffix in {".py", ".sh", ""} and path.is_file()
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
-        if hosts.search(line) and re.search(r"deb(ian)?[./]|pypi|snapshot", line) and not any(a in line for a in allowed)
+        if hosts.search(line)
+        and re.search(r"deb(ian)?[./]|pypi|snapshot", line)
+        and not any(a in line for a in allowed)
     ]
     assert not found, "\n".join(found)

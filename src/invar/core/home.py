@@ -29,6 +29,11 @@ class Home:
         return self.root / "store"
 
     @property
+    def code(self) -> Path:
+        """Compiled Nix code, by content."""
+        return self.root / "code"
+
+    @property
     def machines(self) -> Path:
         """One directory for every local machine."""
         return self.root / "machines"

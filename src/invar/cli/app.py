@@ -1,0 +1,84 @@
+"""The `invar` group: options before the verb, and where each verb lives (imported when it is used)."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+import invar as package
+from invar.cli.context import Session
+from invar.core.home import Home
+
+VERBS = {
+    "up": "invar.cli.up:up",
+    "build": "invar.cli.build:build",
+    "lock": "invar.cli.build:lock",
+    "formats": "invar.cli.build:formats",
+    "eval": "invar.cli.evaluate:evaluate",
+    "run": "invar.cli.machines:run",
+    "ps": "invar.cli.machines:ps",
+    "ssh": "invar.cli.machines:ssh",
+    "console": "invar.cli.machines:console",
+    "stop": "invar.cli.machines:stop",
+    "check": "invar.cli.machines:check",
+    "completion": "invar.cli.completion:completion",
+}
+
+
+class Verbs(click.Group):
+    """Verbs in the order of a day's work, each imported only when it is called or listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in order."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb of this name."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name].partition(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with the nearest verbs in the message."""
+        name = args[0] if args else ""
+        if name and name not in VERBS and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, VERBS, n=2)
+            meant = f" Did you mean {' or '.join(near)}?" if near else ""
+            ctx.fail(f"No such verb '{name}'.{meant}")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 differs or drift, 130 interrupted.",
+)
+@click.version_option(package.__version__, "--version", prog_name="invar")
+@click.option(
+    "--mirror",
+    "mirrors",
+    multiple=True,
+    metavar="URL",
+    help="A Debian mirror to fetch from, tried in the given order; {date} stands for the lock's date. Else INVAR_MIRROR, "
+    "the lock's, or the host's apt sources.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Only warnings, errors and the result.")
+@click.pass_context
+def invar(context: click.Context, mirrors: tuple[str, ...], quiet: bool) -> Any:
+    """A configuration.nix becomes an immutable, reproducible EC2 image.
+
+    \b
+    invar up examples/production-web      build it, boot it, check it
+    invar build . --json                  the image, its digests and timings
+    invar eval .#services.nginx.enable    a value of the configuration
+    """
+    context.obj = Session(Home.from_environment(), mirrors, quiet)

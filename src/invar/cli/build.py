@@ -1,0 +1,125 @@
+"""`invar lock`, `invar build` and `invar formats`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from invar.cli.context import json_option, print_json, session_of, told
+from invar.core.errors import ExitCode
+
+
+def project_argument(function: Any) -> Any:
+    """The DIR|FILE argument of verbs about a configuration."""
+    return click.argument("place", metavar="[DIR|FILE]", default=".", type=click.Path(path_type=Path))(function)
+
+
+@click.command()
+@project_argument
+@click.option("--update", is_flag=True, help="Move every package to the archive's newest, and print what that changes.")
+@click.option("--dry-run", is_flag=True, help="Print what would change; write nothing. Exit code 3 if anything would.")
+@json_option
+@click.pass_context
+@told
+def lock(context: click.Context, place: Path, update: bool, dry_run: bool, as_json: bool) -> None:
+    """Pin the exact packages of a configuration in invar.lock.
+
+    Without --update, what is locked stays as it is and only new requests are added.
+
+    \b
+    invar lock                      after adding a package to the configuration
+    invar lock --update             take security updates
+    invar lock --update --dry-run   see them first
+    """
+    from invar.engines.native import NativeEngine
+    from invar.engines.project import Project
+
+    session = session_of(context)
+    with session.reporting() as report:
+        engine = NativeEngine(session.home, report, mirrors=session.mirrors, environment=os.environ)
+        project = Project.at(place)
+        locked = engine.lock(project, update=update, dry_run=dry_run)
+    if as_json:
+        print_json(
+            {
+                "lock": str(project.lock),
+                "digest": locked.lock.digest,
+                "date": locked.lock.date,
+                "packages": len(locked.lock.image),
+                "tools": len(locked.lock.tools),
+                "differs": locked.differs,
+                "written": locked.differs and not dry_run,
+                "changes": [
+                    {
+                        "name": change.name,
+                        "kind": change.kind,
+                        "old": change.old,
+                        "new": change.new,
+                        "security": change.security,
+                    }
+                    for change in locked.changes
+                ],
+            }
+        )
+    else:
+        for change in locked.changes:
+            click.echo(str(change))
+        outcome = "unchanged" if not locked.differs else "not written (dry run)" if dry_run else "written"
+        click.echo(
+            f"{project.lock}: {outcome}; {len(locked.lock.image)} packages and {len(locked.lock.tools)} of tools, "
+            f"archive of {locked.lock.date}",
+            err=True,
+        )
+    if dry_run and locked.differs:
+        context.exit(ExitCode.DIFFERS)
+
+
+@click.command()
+@project_argument
+@click.option("--format", "image_format", default="amazon", show_default=True, help="See `invar formats`.")
+@click.option("--out", type=click.Path(path_type=Path), help="Put the image (and image-info.json) there, sparse.")
+@json_option
+@click.pass_context
+@told
+def build(context: click.Context, place: Path, image_format: str, out: Path | None, as_json: bool) -> None:
+    """Build the image of a configuration.
+
+    The same configuration and lock give the same bytes anywhere. What has been built before is not built again.
+
+    \b
+    invar build examples/production-web
+    invar build . --format qcow2 --out web.qcow2
+    invar build . --json | jq -r .system_digest
+    """
+    from invar.cli.summary import build_result, print_build
+    from invar.engines.native import NativeEngine
+    from invar.engines.project import Project
+    from invar.image.formats.place import copy_artifact
+
+    session = session_of(context)
+    with session.reporting() as report:
+        engine = NativeEngine(session.home, report, mirrors=session.mirrors, environment=os.environ)
+        built = engine.build(Project.at(place), image_format)
+        path = copy_artifact(built.artifact, out) if out else built.artifact.file
+    result = build_result(built, path, report)
+    if as_json:
+        print_json(result)
+    else:
+        print_build(result)
+
+
+@click.command()
+@json_option
+@told
+def formats(as_json: bool) -> None:
+    """List the image formats."""
+    from invar.image.formats import FORMATS
+
+    if as_json:
+        print_json({name: form.description for name, form in FORMATS.items()})
+        return
+    for name, form in FORMATS.items():
+        click.echo(f"{name:10} {form.description}")

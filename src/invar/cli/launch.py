@@ -1,0 +1,90 @@
+"""From a verb's argument (an image file, or a configuration) to what a machine is started with."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from invar.cli.context import Session
+from invar.core.errors import ExitCode, InvarError
+from invar.core.events import Report
+from invar.engines.native import Built, NativeEngine
+from invar.engines.project import Project
+from invar.image.tools import Tools
+from invar.system.record import System
+from invar.vm.boot import Equipment, for_checks
+from invar.vm.companion import Companion, save_companion
+from invar.vm.machine import MachineSpec
+from invar.vm.qemu import Forward
+from invar.vm.record import Machine
+
+QCOW2_MAGIC = b"QFI\xfb"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A machine about to start; `system` and `built` are None for a bare image file."""
+
+    spec: MachineSpec
+    equipment: Equipment
+    tools: Tools
+    system: System | None
+    built: Built | None
+
+    def remember(self, machine: Machine) -> None:
+        """Leave what later commands need beside the machine's record."""
+        save_companion(machine, Companion(self.tools, self.system))
+
+
+def launchable(
+    session: Session,
+    report: Report,
+    place: Path,
+    name: str | None,
+    memory: int,
+    cpus: int,
+    ports: tuple[int, ...],
+    user_data: Path | None,
+) -> Launch:
+    """Build what has to be built, and say how to start it."""
+    engine = NativeEngine(session.home, report, mirrors=session.mirrors, environment=os.environ)
+    built: Built | None = None
+    if place.is_dir() or place.suffix == ".nix":
+        built = engine.build(Project.at(place), "amazon")
+        path, form, tools, system = built.artifact.file, _format(built.artifact.file), built.tools, built.system
+        digest, label = built.image.system_digest, system.name
+    else:
+        if not place.is_file():
+            raise InvarError(f"there is no image {place}", exit_code=ExitCode.USAGE)
+        path, form, tools, system = place.absolute(), _format(place), engine.own_tools(), None
+        digest, label = None, place.stem
+    spec = MachineSpec(
+        image=path,
+        format=form,
+        name=name or label,
+        digest=digest,
+        memory=memory,
+        cpus=cpus,
+        forwards=tuple(Forward(port) for port in sorted({22, *ports})),
+        user_data=user_data.read_bytes() if user_data else None,
+    )
+    equipment = Equipment.from_tools(tools, session.home)
+    return Launch(for_checks(spec, system.checks if system else (), equipment.access), equipment, tools, system, built)
+
+
+def started_data(machine: Machine) -> dict[str, Any]:
+    """What `--json` tells of a started machine."""
+    return {
+        "name": machine.name,
+        "instance_id": machine.instance_id,
+        "ports": {str(guest): host for guest, host in sorted(machine.ports.items())},
+        "digest": machine.digest,
+        "console": str(machine.console_log),
+    }
+
+
+def _format(path: Path) -> Literal["raw", "qcow2"]:
+    with path.open("rb") as file:
+        return "qcow2" if file.read(4) == QCOW2_MAGIC else "raw"

@@ -1,0 +1,165 @@
+"""The native engine: configuration + lock → System → layers → Image, out of Debian packages, in Python alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from invar.core.events import Report
+from invar.core.home import Home
+from invar.debian.changes import Change, diff_locks
+from invar.debian.lock import Lock, check_requests, read_lock, write_lock
+from invar.debian.mirrors import Mirrors, find_mirrors
+from invar.debian.resolve import make_lock, open_universe
+from invar.engines.project import Project
+from invar.image.assemble import Image, assemble
+from invar.image.config_layer import build_config_layer
+from invar.image.formats import Artifact, find_format, export
+from invar.image.packages_layer import build_packages_layer
+from invar.image.tools import Tools, realise_tools, tool_requests
+from invar.sandbox.removal import remove_tree
+from invar.nixos.names import EmptyUniverse, Universe
+from invar.store.objects import Store
+from invar.system.evaluate import Evaluation, evaluate
+from invar.system.record import System
+
+ARCHITECTURE = "amd64"
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A lock, what it changes against the one before, and whether the file was (or, in a dry run, would be) written."""
+
+    lock: Lock
+    changes: tuple[Change, ...]
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An image in the store, in a format, and the system and lock that it is a function of."""
+
+    image: Image
+    artifact: Artifact
+    system: System
+    lock: Lock
+    tools: Tools
+
+
+@dataclass(frozen=True, slots=True)
+class LockedUniverse:
+    """A lock as the module library sees it: versions and hashes of what is locked."""
+
+    lock: Lock
+
+    def version(self, name: str) -> str | None:
+        """The locked version of a Debian package."""
+        return self.lock.version(name)
+
+    def digest(self, name: str) -> str | None:
+        """The SHA-256 of a locked .deb."""
+        return self.lock.sha256(name)
+
+
+class NativeEngine:
+    """Everything that one user's native builds share: store, mirrors, report."""
+
+    def __init__(
+        self, home: Home, report: Report, *, mirrors: tuple[str, ...] = (), environment: Mapping[str, str]
+    ) -> None:
+        self.home = home
+        self.report = report
+        self.store = Store(
+            home.store, remove=remove_tree, on_wait=lambda what: report.note(f"another invar makes {what}: waiting")
+        )
+        self._mirror_options = mirrors
+        self._environment = environment
+
+    def evaluate(self, project: Project) -> Evaluation:
+        """The configuration under its lock; without a lock, versions and store paths of packages are unknown."""
+        universe = LockedUniverse(read_lock(project.lock)) if project.lock.exists() else EmptyUniverse()
+        return self._evaluate(project, universe)
+
+    def lock(self, project: Project, *, update: bool = False, dry_run: bool = False) -> Locked:
+        """Make the lock agree with the configuration and write it if it changed.
+
+        What is locked stays, unless `update` moves everything to the archive's newest.
+        """
+        previous = read_lock(project.lock) if project.lock.exists() else None
+        mirrors = self._mirrors(previous)
+        now = datetime.now(UTC)
+        pinned = None if update else previous
+        universe = open_universe(mirrors, self.store, self.report, now=now, previous=pinned, architecture=ARCHITECTURE)
+        evaluation = self._evaluate(project, universe)
+        lock = make_lock(
+            requests_of(evaluation.system),
+            tool_requests(ARCHITECTURE),
+            mirrors,
+            self.store,
+            self.report,
+            origins=evaluation.system.origins,
+            now=now,
+            previous=previous,
+            update=update,
+            architecture=ARCHITECTURE,
+            universe=universe,
+        )
+        differs = lock != previous
+        if differs and not dry_run:
+            write_lock(lock, project.lock)
+        return Locked(lock, tuple(diff_locks(previous, lock)), differs)
+
+    def build(self, project: Project, image_format: str) -> Built:
+        """The image of a configuration in a format. A configuration without a lock gets one first."""
+        find_format(image_format)
+        if not project.lock.exists():
+            self.report.note(f"no {project.lock.name} yet: locking the newest packages of the archive")
+            self.lock(project)
+        lock = read_lock(project.lock)
+        system = self._evaluate(project, LockedUniverse(lock)).system
+        check_requests(lock, requests_of(system), system.origins, tool_requests(ARCHITECTURE), where=str(project.lock))
+        mirrors = self._mirrors(lock)
+        tools = realise_tools(lock, self.store, mirrors, self.report)
+        packages = build_packages_layer(
+            lock, self.store, tools, mirrors, self.report, path_excludes=system.path_excludes
+        )
+        config = build_config_layer(system, packages, lock.epoch, self.store, self.report)
+        image = assemble(system, packages, config, lock.epoch, tools, self.store, self.report)
+        artifact = export(image, image_format, lock.digest, self.store, self.report)
+        return Built(image, artifact, system, lock, tools)
+
+    def tools(self, lock: Lock) -> Tools:
+        """The lock's tools layer, for running machines."""
+        return realise_tools(lock, self.store, self._mirrors(lock), self.report)
+
+    def own_tools(self) -> Tools:
+        """Tools for image files that come without a lock: pinned once for this user, by `tools.lock` in the home directory."""
+        path = self.home.root / "tools.lock"
+        if path.exists():
+            return self.tools(read_lock(path))
+        lock = make_lock(
+            (),
+            tool_requests(ARCHITECTURE),
+            self._mirrors(None),
+            self.store,
+            self.report,
+            origins={},
+            now=datetime.now(UTC),
+            architecture=ARCHITECTURE,
+        )
+        write_lock(lock, path)
+        return self.tools(lock)
+
+    def _evaluate(self, project: Project, universe: Universe) -> Evaluation:
+        return evaluate(project.configuration, universe, self.report, cache_dir=self.home.code)
+
+    def _mirrors(self, lock: Lock | None) -> Mirrors:
+        return find_mirrors(
+            option=self._mirror_options, environment=self._environment, locked=lock.mirrors if lock else ()
+        )
+
+
+def requests_of(system: System) -> tuple[str, ...]:
+    """The Debian packages that an image of the system is made of, before their dependencies."""
+    return tuple(sorted({*system.packages, system.kernel_package}))

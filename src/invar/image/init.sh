@@ -1,0 +1,141 @@
+#!/bin/sh
+# Finds the disk, proves both layers of the system by dm-verity, makes them / and hands over to systemd.
+# Fails loudly: when PID 1 exits the kernel panics, and `panic=` on its command line says what happens then.
+
+export PATH=/bin:/usr/sbin DM_DISABLE_UDEV=1
+set -f
+
+DEADLINE=90
+
+say() {
+    echo "<6>invar: $*" >/dev/kmsg
+}
+
+fail() {
+    printf '\ninvar: this machine does not boot: %s\n\n' "$*" >/dev/console
+    exit 1
+}
+
+mount_kernel_file_systems() {
+    mount -t proc -o nosuid,nodev,noexec proc /proc &&
+        mount -t sysfs -o nosuid,nodev,noexec sys /sys &&
+        mount -t devtmpfs -o mode=755,nosuid dev /dev &&
+        mount -t tmpfs -o mode=755,nosuid,nodev run /run || fail "the kernel's own file systems cannot be mounted"
+}
+
+# A driver of hardware that is not there may refuse to load; what is really missing shows when the disk is looked for.
+load_modules() {
+    while read -r module; do
+        insmod "/lib/modules/$module" 2>/dev/null || say "module $module was not loaded"
+    done </etc/modules
+}
+
+read_command_line() {
+    packages= config=
+    read -r line </proc/cmdline
+    for word in $line; do
+        case $word in
+        invar.packages=*:*:*) packages=${word#*=} ;;
+        invar.config=*:*:*) config=${word#*=} ;;
+        esac
+    done
+    [ "$packages" ] && [ "$config" ] || fail "the kernel command line does not say invar.packages= and invar.config="
+}
+
+# Sets packages_device, config_device and var_device to the partitions of the disk at $1 in /sys/block.
+# No program is started: this runs many times while the disk is waited for.
+find_partitions() {
+    packages_device= config_device= var_device=
+    set +f
+    for uevent in "$1"/*/uevent; do
+        name= label=
+        while IFS='=' read -r key value; do
+            case $key in
+            DEVNAME) name=$value ;;
+            PARTNAME) label=$value ;;
+            esac
+        done 2>/dev/null <"$uevent"
+        case $label in
+        invar-packages) packages_device=/dev/$name ;;
+        invar-config) config_device=/dev/$name ;;
+        invar-var) var_device=/dev/$name ;;
+        esac
+    done
+    set -f
+    [ "$packages_device" ] && [ "$config_device" ] && [ "$var_device" ]
+}
+
+# Sets disks to the disks that have all partitions.
+find_disks() {
+    disks=
+    set +f
+    for block in /sys/block/*; do
+        find_partitions "$block" && disks="$disks $block"
+    done
+    set -f
+    [ "$disks" ]
+}
+
+wait_for_disks() {
+    until find_disks; do
+        read -r uptime rest </proc/uptime
+        [ "${uptime%.*}" -lt "$DEADLINE" ] || fail "after $DEADLINE seconds there is no disk with the partitions" \
+            "invar-packages, invar-config and invar-var; block devices: $(cd /sys/block && set +f && echo *)"
+        usleep 20000
+    done
+}
+
+# open_layer NAME ROOT:SALT:BLOCKS DEVICE: the hash tree lies behind the data on the same device.
+open_layer() {
+    blocks=${2##*:} salt=${2#*:}
+    salt=${salt%:*}
+    dmsetup create --readonly "invar-$1" --table \
+        "0 $((blocks * 8)) verity 1 $3 $3 4096 4096 $blocks $blocks sha256 ${2%%:*} $salt" >/dev/kmsg 2>&1 &&
+        mkdir -p "/run/invar/$1" &&
+        mount -t erofs -o ro "/dev/mapper/invar-$1" "/run/invar/$1" 2>/dev/null
+}
+
+close_layers() {
+    for layer in packages config; do
+        umount "/run/invar/$layer" 2>/dev/null
+        dmsetup remove "invar-$layer" 2>/dev/null
+    done
+}
+
+# Of several disks, a rescued one beside the machine's own, the right one is that whose layers match the command line.
+open_layers() {
+    for disk in $disks; do
+        find_partitions "$disk"
+        if open_layer packages "$packages" "$packages_device" && open_layer config "$config" "$config_device"; then
+            return
+        fi
+        close_layers
+        say "the layers on ${disk##*/} are not those of the command line"
+    done
+    fail "no disk holds the layers whose root hashes are on the kernel command line, or they were altered" \
+        "(looked at:$(for disk in $disks; do echo -n " ${disk##*/}"; done))"
+}
+
+mount_root() {
+    mount -t overlay -o ro,lowerdir=/run/invar/config:/run/invar/packages invar /sysroot ||
+        fail "the layers cannot be put on top of each other"
+    e2fsck -p "$var_device" >/dev/kmsg 2>&1
+    [ $? -lt 4 ] || fail "the file system of /var on $var_device is damaged and e2fsck cannot mend it by itself"
+    mount -t ext4 "$var_device" /sysroot/var || fail "/var cannot be mounted from $var_device"
+}
+
+hand_over() {
+    [ -x /sysroot/sbin/init ] || fail "the system has no /sbin/init"
+    for place in dev proc sys run; do
+        mount --move "/$place" "/sysroot/$place" || fail "/$place cannot be moved into the system"
+    done
+    exec switch_root /sysroot /sbin/init
+}
+
+mount_kernel_file_systems
+load_modules
+read_command_line
+wait_for_disks
+open_layers
+mount_root
+hand_over

@@ -1,0 +1,85 @@
+"""configuration + universe → System: evaluate the module library and gather what /etc refers to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from invar.core.errors import InvarError
+from invar.core.events import Report
+from invar.nix import NixError, NixString, deep_force, render, with_big_stack
+from invar.nixos.configuration import Configuration, evaluate_configuration
+from invar.nixos.names import Universe
+from invar.nixos.objects import Object
+from invar.system.decode import system_from_data
+from invar.system.record import System
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A system and the evaluated configuration that it is the value of."""
+
+    system: System
+    configuration: Configuration
+
+
+def evaluate(path: Path, universe: Universe, report: Report, *, cache_dir: Path | None) -> Evaluation:
+    """Evaluate a configuration (a .nix file) to its System.
+
+    `universe` tells versions of packages; `cache_dir` keeps compiled code. Raises InvarError, rendered from the language's error with file,
+    line, source and trace.
+    """
+    with report.stage("evaluate"):
+        return with_big_stack(_evaluate, path, universe, report, cache_dir)
+
+
+def _evaluate(path: Path, universe: Universe, report: Report, cache_dir: Path | None) -> Evaluation:
+    try:
+        configuration = evaluate_configuration(path, universe, cache_dir=cache_dir, on_warn=report.warn)
+        context: set[str] = set()
+        data = plain_data(deep_force(configuration.attribute("system.build.invar")), context)
+        objects = configuration.objects.closure(sorted(context))
+    except NixError as error:
+        raise told(error) from error
+    return Evaluation(system_of(data, objects), configuration)
+
+
+def told(error: NixError) -> InvarError:
+    """A fault of the language as Invar's error: its first line is what, the rest where and why."""
+    text = render(error).removeprefix("error: ")
+    what, _, rest = text.partition("\n")
+    return InvarError(what, why=rest.strip("\n") or None)
+
+
+def plain_data(value: Any, context: set[str]) -> Any:
+    """An evaluated Nix value as JSON data; the contexts of its strings are added to `context`."""
+    if isinstance(value, NixString):
+        context |= value.context
+        return str(value)
+    if isinstance(value, dict):
+        return {str(name): plain_data(item, context) for name, item in value.items()}
+    if isinstance(value, list):
+        return [plain_data(item, context) for item in value]
+    return value
+
+
+def system_of(data: dict[str, Any], objects: tuple[Object, ...]) -> System:
+    """The record out of the library's plain data and the closure of its store paths.
+
+    A package whose programs are referred to ("${pkgs.jq}/bin/jq" in a unit) is in the image as if it were asked for.
+    """
+    asked = data.pop("packages")
+    origins = {package["name"]: package["origin"] for package in reversed(asked) if package.get("origin")}
+    names = {package["name"] for package in asked}
+    for made in objects:
+        names |= set(made.package)
+    store_objects = [
+        {
+            "path": made.path,
+            "entries": {name: dict(node) for name, node in made.entries.items()},
+            "package": made.package,
+        }
+        for made in objects
+    ]
+    return system_from_data({**data, "packages": sorted(names), "store_objects": store_objects}, origins)

@@ -1,0 +1,25 @@
+"""What several rooms' tests share: one home whose store lives on between runs, so that packages are fetched and unpacked once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from invar.core.home import Home
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The clone's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def home() -> Home:
+    """INVAR_TEST_HOME, else a directory in the user's cache. Everything in it is content-addressed."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Home(Path(os.environ.get("INVAR_TEST_HOME") or cache / "invar-tests"))

@@ -1,0 +1,226 @@
+"""A disk out of layers: what lies on it, the same every time, and what a changed configuration leaves alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from invar.core.errors import ExitCode, InvarError
+from invar.core.events import Report
+from invar.core.home import Home
+from invar.debian.lock import read_lock, write_lock
+from invar.debian.mirrors import find_mirrors
+from invar.debian.resolve import make_lock
+from invar.image.assemble import Image, assemble
+from invar.image.config_layer import build_config_layer
+from invar.image.erofs import Directory, File, build_erofs
+from invar.image.formats import FORMATS, export
+from invar.image.formats.place import copy_artifact
+from invar.image.layer import BLOCK, Layer, PackagesLayer
+from invar.image.tools import Tools, realise_tools, tool_requests
+from invar.image.uki import read_sections
+from invar.image.verity import append_hash_tree, verify
+from invar.store.objects import Store
+from invar.system.record import Disk, EtcEntry, System
+
+pytestmark = pytest.mark.build
+
+EPOCH = 1_750_000_000
+MODULES = ("virtio_blk", "virtio_pci", "nvme", "ext4", "dm-verity", "erofs", "overlay", "ena")
+
+
+@pytest.fixture(scope="module")
+def tools(home: Home) -> Tools:
+    """Real tools, locked once for all runs of the tests."""
+    store, report, path = Store(home.store), Report(), home.root / "tools.lock"
+    if not path.exists():
+        mirrors = find_mirrors(option=(), environment=os.environ, locked=())
+        home.root.mkdir(parents=True, exist_ok=True)
+        lock = make_lock(
+            (), tool_requests("amd64"), mirrors, store, report, origins={}, now=datetime.now(UTC), architecture="amd64"
+        )
+        write_lock(lock, path)
+    lock = read_lock(path)
+    return realise_tools(lock, store, find_mirrors(option=(), environment=os.environ, locked=lock.mirrors), report)
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> PackagesLayer:
+    """A layer with one file, a kernel and modules that are none: enough for a disk, not for a boot."""
+    root = tmp_path_factory.mktemp("packages")
+    image = root / "layer.img"
+    image.write_bytes(
+        build_erofs(Directory({"usr": Directory({"f": File(b"x" * 99_999)})}), uuid=bytes(16), build_time=0)
+    )
+    tree = append_hash_tree(image, b"salt")
+    modules = root / "modules/lib/modules/6.12"
+    modules.mkdir(parents=True)
+    for name in MODULES:
+        (modules / f"{name}.ko").write_bytes(name.encode())
+    (modules / "modules.dep").write_text("".join(f"{name}.ko:\n" for name in MODULES))
+    (modules / "modules.builtin").write_text("")
+    kernel = root / "vmlinuz"
+    kernel.write_bytes(b"kernel" * 50_000)
+    layer = Layer("packages", "key", image, tree.data_blocks, tree.total_blocks, tree.root_hash, tree.salt)
+    accounts = {"passwd": "root:x:0:0::/root:/bin/sh\n", "group": "root:x:0:\n", "shadow": "", "gshadow": ""}
+    return PackagesLayer(layer, kernel, "6.12", root / "modules", accounts, {}, {})
+
+
+def system(motd: str = "hello\n", disk: Disk | None = None, modules: tuple[str, ...] = ("ena",)) -> System:
+    return System(
+        name="web",
+        host_name="web",
+        architecture="amd64",
+        packages=(),
+        kernel_package="linux-image-cloud-amd64",
+        kernel_params=("console=ttyS0",),
+        initrd_modules=modules,
+        etc=(EtcEntry("motd", motd, None, "symlink", "root", "root"),),
+        store_objects=(),
+        users=(),
+        groups=(),
+        checks=(),
+        disk=disk or Disk(None, "web"),
+        state_version="25.05",
+    )
+
+
+def build(of: System, packages: PackagesLayer, tools: Tools, store: Store) -> Image:
+    config = build_config_layer(of, packages, EPOCH, store, Report())
+    return assemble(of, packages, config, EPOCH, tools, store, Report())
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("assemble") / "store")
+
+
+@pytest.fixture(scope="module")
+def image(packages: PackagesLayer, tools: Tools, store: Store) -> Image:
+    return build(system(), packages, tools, store)
+
+
+def part(image: Image, offset: int, size: int, to: Path) -> Path:
+    with image.raw.open("rb") as disk, to.open("wb") as file:
+        disk.seek(offset)
+        file.write(disk.read(size))
+    return to
+
+
+def test_both_layers_lie_in_their_partitions_and_prove_themselves(image: Image, tmp_path: Path) -> None:
+    for layer, slot in ((image.packages, image.layout.packages), (image.config, image.layout.config)):
+        cut = part(image, slot.offset, layer.total_blocks * BLOCK, tmp_path / layer.kind)
+        verify(cut, layer.root_hash, layer.salt, layer.data_blocks)
+
+
+def test_the_disk_is_sparse(image: Image) -> None:
+    assert image.raw.stat().st_size == image.logical_bytes == 2 << 30
+    assert image.allocated_bytes < 64 << 20
+
+
+def test_sfdisk_finds_the_four_partitions(image: Image) -> None:
+    if shutil.which("sfdisk") is None:
+        pytest.skip("sfdisk (fdisk) is not installed")
+    shown = subprocess.run(["sfdisk", "--json", str(image.raw)], check=True, capture_output=True).stdout
+    partitions = json.loads(shown)["partitiontable"]["partitions"]
+    assert [one["name"] for one in partitions] == ["ESP", "invar-packages", "invar-config", "invar-var"]
+    assert all(one["start"] % 1024 == 0 for one in partitions)
+
+
+def test_the_uki_on_the_esp_carries_kernel_initrd_and_digest(
+    image: Image, packages: PackagesLayer, tmp_path: Path
+) -> None:
+    if shutil.which("mcopy") is None:
+        pytest.skip("mtools is not installed")
+    environment = {**os.environ, "MTOOLS_SKIP_CHECK": "1"}
+    source = f"{image.raw}@@{image.layout.esp.offset}"
+    uki_file = tmp_path / "uki.efi"
+    argv = ["mcopy", "-i", source, "::EFI/Linux/invar-000001.efi", str(uki_file)]
+    subprocess.run(argv, check=True, env=environment)
+    uki = uki_file.read_bytes()
+    found = {one.name: uki[one.offset : one.offset + min(one.memory_size, one.file_size)] for one in read_sections(uki)}
+    assert found[".cmdline"].decode() == image.cmdline
+    assert image.cmdline.startswith(f"invar.digest={image.system_digest} invar.packages={image.packages.root_hash}:")
+    assert found[".linux"] == packages.kernel.read_bytes()
+    assert hashlib.sha256(found[".initrd"]).hexdigest() == image.initrd_sha256
+    assert found[".initrd"][:4] == bytes.fromhex("02214c18"), "the legacy frame, which the kernel takes"
+
+
+def test_var_is_a_clean_ext4_that_keeps_its_holes(image: Image, tmp_path: Path) -> None:
+    if shutil.which("e2fsck") is None:
+        pytest.skip("e2fsck (e2fsprogs) is not installed")
+    slot = image.layout.var
+    cut = part(image, slot.offset, slot.size, tmp_path / "var")
+    run = subprocess.run(["e2fsck", "-fn", str(cut)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_another_store_gives_the_same_bytes(
+    image: Image, packages: PackagesLayer, tools: Tools, tmp_path: Path
+) -> None:
+    again = build(system(), packages, tools, Store(tmp_path / "other"))
+    assert again.system_digest == image.system_digest
+    assert subprocess.run(["cmp", str(image.raw), str(again.raw)], capture_output=True).returncode == 0
+
+
+def test_a_changed_configuration_changes_the_digest_and_leaves_the_packages_where_they_are(
+    image: Image, packages: PackagesLayer, tools: Tools, store: Store, tmp_path: Path
+) -> None:
+    other = build(system("changed\n"), packages, tools, store)
+    assert other.system_digest != image.system_digest
+    assert other.layout == image.layout
+    assert other.initrd_sha256 == image.initrd_sha256
+    slot = image.layout.packages
+    before = part(image, slot.offset, 1 << 20, tmp_path / "before").read_bytes()
+    assert part(other, slot.offset, 1 << 20, tmp_path / "after").read_bytes() == before
+
+
+def test_the_disk_may_be_declared_larger_without_another_digest(
+    image: Image, packages: PackagesLayer, tools: Tools, store: Store
+) -> None:
+    larger = build(system(disk=Disk(10 * 1024, "big")), packages, tools, store)
+    assert larger.logical_bytes == 10 << 30
+    assert larger.system_digest == image.system_digest
+    assert larger.raw != image.raw
+
+
+def test_a_module_that_the_kernel_lacks_is_named(packages: PackagesLayer, tools: Tools, store: Store) -> None:
+    with pytest.raises(InvarError, match="no module enaa") as caught:
+        build(system(modules=("enaa",)), packages, tools, store)
+    assert "ena" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_a_format_is_exported_with_its_information(image: Image, name: str, store: Store, tmp_path: Path) -> None:
+    artifact = export(image, name, "f" * 64, store, Report())
+    info = json.loads((artifact.directory / "image-info.json").read_text())
+    assert info["system"] == "x86_64-linux"
+    assert info["boot_mode"] == "uefi"
+    assert info["logical_bytes"] == str(2 << 30)
+    assert info["system_digest"] == image.system_digest
+    assert info["lock_digest"] == "f" * 64
+    assert artifact.directory / info["file"] == artifact.file
+    again = Report()
+    assert export(image, name, "f" * 64, store, again) == artifact
+    assert again.cached[f"format {name}"]
+
+    placed = copy_artifact(artifact, tmp_path / "my image")
+    assert json.loads((tmp_path / "image-info.json").read_text())["file"] == "my image"
+    assert subprocess.run(["cmp", str(placed), str(artifact.file)]).returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["image-info.json", "my image"]
+
+
+def test_an_unknown_format_and_a_missing_directory_are_told(image: Image, store: Store, tmp_path: Path) -> None:
+    with pytest.raises(InvarError, match="no format vhdx") as caught:
+        export(image, "vhdx", None, store, Report())
+    assert caught.value.exit_code == ExitCode.USAGE
+    artifact = export(image, "amazon", None, store, Report())
+    with pytest.raises(InvarError, match="cannot write"):
+        copy_artifact(artifact, tmp_path / "absent" / "image")

@@ -1,0 +1,105 @@
+"""UKIs: sections where a PE loader finds them, checked with our reader and binutils' objdump."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from invar.image.uki import add_sections, build_uki, image_size, read_sections
+
+
+def pe_program(text: bytes = b"\xc3" * 700, *, header_room: int = 0x600, memory: int = 0x3000) -> bytes:
+    """A small PE32+ EFI program with one section."""
+    pe = 0x40
+    optional = bytearray(240)
+    struct.pack_into("<H", optional, 0, 0x20B)
+    struct.pack_into("<Q", optional, 24, 0x140000000)
+    struct.pack_into("<II", optional, 32, 4096, 512)
+    struct.pack_into("<II", optional, 56, memory, header_room)
+    struct.pack_into("<H", optional, 68, 10)
+    struct.pack_into("<I", optional, 108, 16)
+    head = bytearray(header_room)
+    head[:2] = b"MZ"
+    struct.pack_into("<I", head, 0x3C, pe)
+    struct.pack_into("<4sHHIIIHH", head, pe, b"PE\0\0", 0x8664, 1, 0, 0, 0, 240, 0x22E)
+    head[pe + 24 : pe + 264] = optional
+    size = -(-len(text) // 512) * 512
+    struct.pack_into(
+        "<8sIIIIIIHHI", head, pe + 264, b".text", len(text), 0x1000, size, header_room, 0, 0, 0, 0, 0x60000020
+    )
+    return bytes(head) + text.ljust(size, b"\0")
+
+
+def contents(program: bytes) -> dict[str, bytes]:
+    return {
+        section.name: program[section.offset : section.offset + min(section.memory_size, section.file_size)]
+        for section in read_sections(program)
+    }
+
+
+def make(stub: bytes) -> bytes:
+    return build_uki(
+        stub,
+        kernel=pe_program(b"kernel" * 1000, memory=0x90000),
+        kernel_version="6.12.1",
+        initrd=b"initrd" * 999,
+        cmdline="invar.digest=00 console=ttyS0",
+        os_release="ID=invar\n",
+    )
+
+
+def test_every_part_is_a_section() -> None:
+    stub = pe_program()
+    uki = make(stub)
+    found = contents(uki)
+    assert list(found) == [".text", ".osrel", ".cmdline", ".uname", ".initrd", ".linux"]
+    assert found[".cmdline"] == b"invar.digest=00 console=ttyS0"
+    assert found[".initrd"] == b"initrd" * 999
+    assert found[".uname"] == b"6.12.1"
+    assert found[".text"] == contents(stub)[".text"]
+
+
+def test_sections_are_aligned_and_do_not_overlap() -> None:
+    uki = make(pe_program())
+    sections = read_sections(uki)
+    for one, next_one in itertools.pairwise(sections):
+        assert one.address % 4096 == 0
+        assert one.offset % 512 == 0
+        assert one.address + one.memory_size <= next_one.address
+        assert one.offset + one.file_size <= next_one.offset
+    last = sections[-1]
+    assert last.offset + last.file_size == len(uki)
+    assert image_size(uki) >= last.address + last.memory_size
+
+
+def test_the_kernel_gets_the_memory_that_it_asks_for() -> None:
+    linux = read_sections(make(pe_program()))[-1]
+    assert linux.name == ".linux"
+    assert linux.memory_size == 0x90000
+
+
+def test_objdump_sees_the_same_sections(tmp_path: Path) -> None:
+    if shutil.which("objdump") is None:
+        pytest.skip("objdump (binutils) is not installed")
+    file = tmp_path / "uki.efi"
+    file.write_bytes(make(pe_program()))
+    run = subprocess.run(["objdump", "-h", str(file)], capture_output=True, text=True, check=True)
+    seen = re.findall(r"^\s+\d+ (\S+)\s+[0-9a-f]+\s+[0-9a-f]+\s+[0-9a-f]+\s+([0-9a-f]+)", run.stdout, re.MULTILINE)
+    assert seen == [(section.name, f"{section.offset:08x}") for section in read_sections(file.read_bytes())]
+
+
+def test_a_stub_without_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="room for"):
+        add_sections(pe_program(header_room=0x200), [(f".s{n}", b"x") for n in range(9)])
+
+
+@pytest.mark.parametrize("program", [b"", b"MZ", b"\x7fELF" + bytes(200), b"MZ" + bytes(300)])
+def test_what_is_no_program_is_refused(program: bytes) -> None:
+    with pytest.raises(ValueError, match="not a PE32"):
+        read_sections(program)
