@@ -1,7 +1,8 @@
 """Make the virtual environment of a clone: `bootstrap.py runtime|dev VENV STAMP`.
 
-Needs Python's standard library only. A host without ensurepip (Debian splits it off into python3-venv) is served by its own pip, or by
-the pip wheel inside Debian's package python3-pip-whl, fetched by apt without root and without touching the host.
+Needs Python's standard library only. A host without ensurepip (Debian splits it off into python3-venv) is served by its
+own pip, or by the pip wheel inside Debian's package python3-pip-whl, fetched by apt without root and without touching
+the host.
 Every dependency is pinned and hash-checked by requirements*.txt.
 """
 
@@ -96,7 +97,7 @@ def find_pip(scratch: Path, python: Path) -> list[str]:
 
 
 def pip_wheel_of_debian(scratch: Path) -> Path:
-    """Fetch python3-pip-whl with apt (signatures checked by apt, private lists, no root) and take the wheel out of it."""
+    """Fetch python3-pip-whl with apt (signatures checked by apt, private lists, no root) and take the wheel out."""
     say("this Python has no pip: fetching the distribution's pip wheel with apt ...")
     options = [
         "-o", f"Dir::State={scratch}", "-o", f"Dir::State::lists={scratch}/lists", "-o", f"Dir::Cache={scratch}",

@@ -27,7 +27,9 @@ class Done:
         return json.loads(self.out)
 
 
-def invar(*arguments: str | Path, home: Home, cwd: Path | None = None, environment: dict[str, str] | None = None) -> Done:
+def invar(
+    *arguments: str | Path, home: Home, cwd: Path | None = None, environment: dict[str, str] | None = None
+) -> Done:
     """Run `invar` and wait."""
     command = [sys.executable, "-I", "-m", "invar", *map(str, arguments)]
     variables = {**os.environ, "INVAR_HOME": str(home.root), **(environment or {})}

@@ -1,4 +1,4 @@
-"""What several rooms' tests share: one home whose store lives on between runs, so that packages are fetched and unpacked once."""
+"""What several rooms' tests share: one home whose store lives on, so that packages are fetched and unpacked once."""
 
 from __future__ import annotations
 

@@ -34,7 +34,9 @@ def configure(project: Path, *lines: str) -> None:
     [
         pytest.param(["services.openssh.enable = ;"], ["configuration.nix:3:", "syntax error"], id="syntax"),
         pytest.param(
-            ["services.opensh.enable = true;"], ["services.opensh", "configuration.nix:3", "openssh"], id="unknown-option"
+            ["services.opensh.enable = true;"],
+            ["services.opensh", "configuration.nix:3", "openssh"],
+            id="unknown-option",
         ),
         pytest.param(
             ['services.openssh.enable = "yes";'],

@@ -44,9 +44,7 @@ def test_a_second_build_does_nothing(built: dict[str, object], project: Path, ho
     assert again["image"] == built["image"]
 
 
-def test_a_changed_line_leaves_the_packages_layer_alone(
-    built: dict[str, object], project: Path, home: Home
-) -> None:
+def test_a_changed_line_leaves_the_packages_layer_alone(built: dict[str, object], project: Path, home: Home) -> None:
     configuration = project / "configuration.nix"
     before = configuration.read_text()
     try:
@@ -59,7 +57,9 @@ def test_a_changed_line_leaves_the_packages_layer_alone(
     assert others["packages"] == layers["packages"]
     assert others["config"]["root_hash"] != layers["config"]["root_hash"]
     assert other["system_digest"] != built["system_digest"]
-    assert changed_blocks(Path(str(built["image"])), Path(other["image"])) * 512 * 1024 < 0.1 * int(str(built["allocated_bytes"]))
+    assert changed_blocks(Path(str(built["image"])), Path(other["image"])) * 512 * 1024 < 0.1 * int(
+        str(built["allocated_bytes"])
+    )
 
 
 def changed_blocks(one: Path, two: Path, block: int = 512 * 1024) -> int:
@@ -97,7 +97,9 @@ def test_a_package_that_is_not_locked_is_refused_with_the_way_out(
     assert set(changes.values()) == {"added"}
 
 
-def test_a_package_whose_hash_differs_is_refused(built: dict[str, object], project: Path, home: Home, tmp_path: Path) -> None:
+def test_a_package_whose_hash_differs_is_refused(
+    built: dict[str, object], project: Path, home: Home, tmp_path: Path
+) -> None:
     lock = json.loads((project / "invar.lock").read_text())
     name = "nginx-common"
     right = lock["packages"][name]["sha256"]

@@ -57,7 +57,9 @@ def ordinary_user() -> pwd.struct_passwd:
         subprocess.run(["useradd", "--create-home", ORDINARY], check=True)
         user = pwd.getpwnam(ORDINARY)
     if not any(line.startswith(f"{ORDINARY}:") for line in Path("/etc/subuid").read_text().splitlines()):
-        pytest.skip(f"{ORDINARY} has no subordinate ids: usermod --add-subuids 200000-265535 --add-subgids 200000-265535")
+        pytest.skip(
+            f"{ORDINARY} has no subordinate ids: usermod --add-subuids 200000-265535 --add-subgids 200000-265535"
+        )
     return user
 
 
@@ -91,9 +93,10 @@ def shifted_clock(days: int) -> Iterator[None]:
 
 def build_as(user: pwd.struct_passwd, source: Path, project: Path, home: Home) -> dict[str, object]:
     """`invar build --json` as another user, with the source at another place and another environment."""
-    # The packages of this environment may lie where the user may not look: hand them over by descriptor-free copy.
     site = project.parent / "site-packages"
-    shutil.copytree(Path(sys.prefix) / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages", site)
+    shutil.copytree(
+        Path(sys.prefix) / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages", site
+    )
     done = subprocess.run(
         [readable_python(project.parent), "-m", "invar", "build", str(project), "--json"],
         env={
@@ -119,9 +122,9 @@ def build_as(user: pwd.struct_passwd, source: Path, project: Path, home: Home) -
 
 
 def readable_python(work: Path) -> str:
-    """An interpreter of this version that other users may run: the one that runs this, or a copy of its whole prefix."""
+    """An interpreter of this version that other users may run: the one that runs this, or a copy of its prefix."""
     prefix = Path(sys.base_prefix)
-    if os.stat(prefix).st_mode & 0o005 == 0o005 and all(os.stat(parent).st_mode & 0o001 for parent in prefix.parents):
+    if prefix.stat().st_mode & 0o005 == 0o005 and all(parent.stat().st_mode & 0o001 for parent in prefix.parents):
         return str(prefix / "bin" / "python3")
     shutil.copytree(prefix, work / "python", symlinks=True)
     return str(work / "python" / "bin" / "python3")

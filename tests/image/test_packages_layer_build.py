@@ -251,6 +251,7 @@ def run_as(user: pwd.struct_passwd, argv: list[str]) -> subprocess.CompletedProc
         user=user.pw_uid,
         group=user.pw_gid,
         extra_groups=[],
+        umask=0o077,
         capture_output=True,
         text=True,
         check=False,

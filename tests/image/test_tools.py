@@ -74,14 +74,13 @@ def tools(home: Home) -> Tools:
         ("mke2fs", "-V"),
         ("lz4", "--version"),
         ("zstd", "--version"),
-        ("dmsetup", "--version"),
+        ("dmsetup", "--help"),
         ("busybox", "true"),
     ],
     ids=lambda argv: argv[0],
 )
 def test_the_tools_run(tools: Tools, argv: tuple[str, ...]) -> None:
-    done = tools.run(argv, check=False)
-    assert done.status == 0 or argv[0] == "dmsetup", done.output
+    assert tools.run(argv).status == 0
 
 
 @pytest.mark.build

@@ -6,11 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command with the process's arguments, and exit.
-
-    A plain `invar eval` of an expression is let through without the rest of the command line, whose import would take longer than
-    the evaluation.
-    """
+    """Run the command with the process's arguments, and exit."""
     from invar.cli.app import invar
 
     invar(args=sys.argv[1:], prog_name="invar")

@@ -68,8 +68,8 @@ class Verbs(click.Group):
     "mirrors",
     multiple=True,
     metavar="URL",
-    help="A Debian mirror to fetch from, tried in the given order; {date} stands for the lock's date. Else INVAR_MIRROR, "
-    "the lock's, or the host's apt sources.",
+    help="A Debian mirror to fetch from, tried in the given order; {date} stands for the lock's date. "
+    "Else INVAR_MIRROR, the lock's, or the host's apt sources.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Only warnings, errors and the result.")
 @click.pass_context

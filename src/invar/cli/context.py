@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -19,6 +19,8 @@ from invar.core.events import Report
 from invar.core.home import Home
 
 F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,11 @@ def fail(error: InvarError) -> NoReturn:
     sys.exit(error.exit_code)
 
 
-def told(function: F) -> F:
+def told(function: Callable[P, R]) -> Callable[P, R]:
     """Turn every fault of a verb into a message and an exit code; Ctrl-C into 130."""
 
     @functools.wraps(function)
-    def verb(*args: Any, **kwargs: Any) -> Any:
+    def verb(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except InvarError as error:
@@ -76,7 +78,7 @@ def told(function: F) -> F:
             click.echo("interrupted: nothing is half-made, run the same command again to go on", err=True)
             sys.exit(130)
         except BrokenPipeError:
-            sys.stdout = None  # type: ignore[assignment]
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(ExitCode.FAILED)
 
-    return verb  # type: ignore[return-value]
+    return verb

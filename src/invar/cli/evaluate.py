@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -39,19 +38,19 @@ def evaluate(
     invar eval .#environment.systemPackages --json
     invar eval .                              the whole system record
     """
-    from invar.cli.values import configuration_value, plain_value, shown
+    from invar.cli.values import Style, configuration_text, expression_text
 
     if (target is None) == (expression is None):
         raise InvarError("give either an expression (-E) or a file", exit_code=ExitCode.USAGE)
     if as_json and as_xml:
         raise InvarError("--json and --xml exclude one another", exit_code=ExitCode.USAGE)
-    style = "json" if as_json else "xml" if as_xml else "nix"
+    style: Style = "json" if as_json else "xml" if as_xml else "nix"
     session = session_of(context)
     if target is not None and ("#" in target or (Path(target) / "configuration.nix").is_file()):
         with session.reporting() as report:
-            text = configuration_value(session, report, target, attribute, style, strict=strict)
+            text = configuration_text(session, report, target, attribute, style, strict=strict)
     else:
         source = sys.stdin.read() if target == "-" else expression
-        value: Any = plain_value(session, source, None if target in (None, "-") else Path(target or "."), attribute)
-        text = shown(value, style, strict=strict)
+        file = None if target in (None, "-") else Path(target or ".")
+        text = expression_text(session, source, file, attribute, style, strict=strict)
     click.echo(text)

@@ -53,8 +53,8 @@ def run(
 ) -> None:
     """Boot an image, or the image of a configuration, as an EC2 instance would boot.
 
-    The image's own boot chain runs under UEFI, with a metadata service at 169.254.169.254. Without --detach the serial console is shown and
-    the machine ends with the command.
+    The image's own boot chain runs under UEFI, with a metadata service at 169.254.169.254. Without --detach
+    the serial console is shown and the machine ends with the command.
 
     \b
     invar run examples/production-web --detach

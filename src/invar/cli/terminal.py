@@ -30,7 +30,7 @@ class Screen(Protocol):
 
 
 def screen(*, quiet: bool) -> Screen:
-    """The screen for this standard error: nothing but warnings when quiet, live bars on a terminal, else plain lines."""
+    """The screen for this standard error: only warnings when quiet, live bars on a terminal, else plain lines."""
     if quiet:
         return PlainScreen(quiet=True)
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":

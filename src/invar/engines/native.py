@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,13 +15,14 @@ from invar.debian.resolve import make_lock, open_universe
 from invar.engines.project import Project
 from invar.image.assemble import Image, assemble
 from invar.image.config_layer import build_config_layer
-from invar.image.formats import Artifact, find_format, export
+from invar.image.formats import Artifact, export, find_format
 from invar.image.packages_layer import build_packages_layer
 from invar.image.tools import Tools, realise_tools, tool_requests
-from invar.sandbox.removal import remove_tree
+from invar.nixos.configuration import Configuration
 from invar.nixos.names import EmptyUniverse, Universe
+from invar.sandbox.removal import remove_tree
 from invar.store.objects import Store
-from invar.system.evaluate import Evaluation, evaluate
+from invar.system.evaluate import Evaluation, evaluate, evaluate_value
 from invar.system.record import System
 
 ARCHITECTURE = "amd64"
@@ -78,8 +79,13 @@ class NativeEngine:
 
     def evaluate(self, project: Project) -> Evaluation:
         """The configuration under its lock; without a lock, versions and store paths of packages are unknown."""
-        universe = LockedUniverse(read_lock(project.lock)) if project.lock.exists() else EmptyUniverse()
-        return self._evaluate(project, universe)
+        return self._evaluate(project, self._universe(project))
+
+    def value(self, project: Project, show: Callable[[Configuration], str]) -> str:
+        """What `show` makes of the evaluated configuration, as text."""
+        return evaluate_value(
+            project.configuration, self._universe(project), self.report, show, cache_dir=self.home.code
+        )
 
     def lock(self, project: Project, *, update: bool = False, dry_run: bool = False) -> Locked:
         """Make the lock agree with the configuration and write it if it changed.
@@ -134,7 +140,7 @@ class NativeEngine:
         return realise_tools(lock, self.store, self._mirrors(lock), self.report)
 
     def own_tools(self) -> Tools:
-        """Tools for image files that come without a lock: pinned once for this user, by `tools.lock` in the home directory."""
+        """Tools for image files that come without a lock: pinned once for this user, by `tools.lock` in the home."""
         path = self.home.root / "tools.lock"
         if path.exists():
             return self.tools(read_lock(path))
@@ -150,6 +156,9 @@ class NativeEngine:
         )
         write_lock(lock, path)
         return self.tools(lock)
+
+    def _universe(self, project: Project) -> Universe:
+        return LockedUniverse(read_lock(project.lock)) if project.lock.exists() else EmptyUniverse()
 
     def _evaluate(self, project: Project, universe: Universe) -> Evaluation:
         return evaluate(project.configuration, universe, self.report, cache_dir=self.home.code)

@@ -1,0 +1,85 @@
+"""The Nix language in Python: parser, compiler to Python code, runtime and builtins. Standard library only."""
+
+from __future__ import annotations
+
+from invar.nix.coerce import coerce_to_string, concat_context
+from invar.nix.errors import (
+    Frame,
+    NixAbort,
+    NixAssertion,
+    NixCaught,
+    NixError,
+    NixEvalError,
+    NixInfiniteRecursion,
+    NixMissingAttribute,
+    NixRestricted,
+    NixStackOverflow,
+    NixSyntaxError,
+    NixThrow,
+    NixTypeError,
+    NixUndefined,
+    add_context,
+    did_you_mean,
+    nearest,
+    render,
+)
+from invar.nix.evaluator import Evaluator
+from invar.nix.printer import print_value
+from invar.nix.runtime import call, deep_force, delay, force, function_args, lambda_info
+from invar.nix.stack import with_big_stack
+from invar.nix.values import (
+    Lambda,
+    NixString,
+    Path,
+    Pos,
+    Primop,
+    Thunk,
+    Value,
+    context_of,
+    position_of,
+    type_name,
+    with_context,
+)
+
+__all__ = [
+    "Evaluator",
+    "Frame",
+    "Lambda",
+    "NixAbort",
+    "NixAssertion",
+    "NixCaught",
+    "NixError",
+    "NixEvalError",
+    "NixInfiniteRecursion",
+    "NixMissingAttribute",
+    "NixRestricted",
+    "NixStackOverflow",
+    "NixString",
+    "NixSyntaxError",
+    "NixThrow",
+    "NixTypeError",
+    "NixUndefined",
+    "Path",
+    "Pos",
+    "Primop",
+    "Thunk",
+    "Value",
+    "add_context",
+    "call",
+    "coerce_to_string",
+    "concat_context",
+    "context_of",
+    "deep_force",
+    "delay",
+    "did_you_mean",
+    "force",
+    "function_args",
+    "lambda_info",
+    "nearest",
+    "position_of",
+    "print_value",
+    "render",
+    "type_name",
+    "with_big_stack",
+    "with_context",
+]

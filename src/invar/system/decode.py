@@ -15,8 +15,8 @@ from invar.system.record import SCHEMA, System
 def system_from_data(data: Mapping[str, Any], origins: Mapping[str, str] | None = None) -> System:
     """The inverse of `System.to_data`.
 
-    Raises InvarError when a field is missing, unknown, or of another type than the record declares: that is a fault of the
-    module library, or a record written by another version of Invar.
+    Raises InvarError when a field is missing, unknown, or of another type than the record declares: that is a fault
+    of the module library, or a record written by another version of Invar.
     """
     fields = dict(data)
     schema = fields.pop("schema", SCHEMA)

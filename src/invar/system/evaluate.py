@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,31 @@ class Evaluation:
 def evaluate(path: Path, universe: Universe, report: Report, *, cache_dir: Path | None) -> Evaluation:
     """Evaluate a configuration (a .nix file) to its System.
 
-    `universe` tells versions of packages; `cache_dir` keeps compiled code. Raises InvarError, rendered from the language's error with file,
-    line, source and trace.
+    `universe` tells versions of packages; `cache_dir` keeps compiled code. Raises InvarError, rendered from the
+    language's error with file, line, source and trace.
     """
     with report.stage("evaluate"):
         return with_big_stack(_evaluate, path, universe, report, cache_dir)
+
+
+def evaluate_value(
+    path: Path,
+    universe: Universe,
+    report: Report,
+    show: Callable[[Configuration], str],
+    *,
+    cache_dir: Path | None,
+) -> str:
+    """Evaluate a configuration and show a part of it: `show` runs where values may be forced. Raises InvarError."""
+
+    def work() -> str:
+        try:
+            return show(evaluate_configuration(path, universe, cache_dir=cache_dir, on_warn=report.warn))
+        except NixError as error:
+            raise told(error) from error
+
+    with report.stage("evaluate"):
+        return with_big_stack(work)
 
 
 def _evaluate(path: Path, universe: Universe, report: Report, cache_dir: Path | None) -> Evaluation:
@@ -45,9 +66,12 @@ def _evaluate(path: Path, universe: Universe, report: Report, cache_dir: Path | 
     return Evaluation(system_of(data, objects), configuration)
 
 
-def told(error: NixError) -> InvarError:
-    """A fault of the language as Invar's error: its first line is what, the rest where and why."""
-    text = render(error).removeprefix("error: ")
+def told(error: NixError, sources: Mapping[str, str] | None = None) -> InvarError:
+    """A fault of the language as Invar's error: its first line is what, the rest (place, source, trace) why.
+
+    `sources` has the texts of what is no file.
+    """
+    text = render(error, sources).removeprefix("error: ")
     what, _, rest = text.partition("\n")
     return InvarError(what, why=rest.strip("\n") or None)
 

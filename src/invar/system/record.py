@@ -71,8 +71,8 @@ class Group:
 class Check:
     """What must hold on a machine that runs the system (`invar.checks.NAME`).
 
-    kind "unit": `unit` is active. "tcp": `port` accepts. "http": GET `path` on `port` gives `status` and, when set, a body that
-    contains `body`. "command": `command` (argv, run inside as `user`) exits 0. `timeout` in seconds.
+    kind "unit": `unit` is active. "tcp": `port` accepts. "http": GET `path` on `port` gives `status` and, when set, a
+    body that contains `body`. "command": `command` (argv, run inside as `user`) exits 0. `timeout` in seconds.
     """
 
     name: str

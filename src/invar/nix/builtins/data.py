@@ -1,0 +1,257 @@
+"""Builtins that read and write data formats: JSON, TOML, XML."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from invar.nix.builtins.registry import Registry
+from invar.nix.coerce import CopyPath, coerce_to_string, concat_context, is_derivation
+from invar.nix.errors import NixError, NixTypeError, add_context
+from invar.nix.printer import format_float
+from invar.nix.runtime import evaluate, expect_plain
+from invar.nix.values import INT_MAX, INT_MIN, Lambda, Path, Pos, Thunk, Value, position_of, type_name, with_context
+
+primops = Registry()
+
+
+@primops.add("fromJSON", 1)
+def from_json(text: Value) -> Value:
+    """The value of a JSON text."""
+    source = str(expect_plain(text))
+    try:
+        return json.loads(source, parse_int=_json_int, parse_constant=_json_constant)
+    except ValueError as error:
+        raise NixError(f"JSON parse error: {error}") from None
+
+
+def _json_int(digits: str) -> int | float:
+    number = int(digits)
+    return number if INT_MIN <= number <= INT_MAX else float(number)
+
+
+def _json_constant(name: str) -> float:
+    raise ValueError(f"invalid literal '{name}'")
+
+
+@primops.add("fromTOML", 1)
+def from_toml(text: Value) -> Value:
+    """The value of a TOML text. Dates and times are an error, as in Nix."""
+    try:
+        return _from_toml(tomllib.loads(str(expect_plain(text))))
+    except tomllib.TOMLDecodeError as error:
+        raise NixError(f"while parsing a TOML string: {error}") from None
+
+
+def _from_toml(value: Any) -> Value:
+    if isinstance(value, dict):
+        return {name: _from_toml(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_from_toml(item) for item in value]
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    raise NixError("while parsing a TOML string: Dates and times are not supported")
+
+
+def to_json(value: Value, copy_path: CopyPath | None) -> str:
+    """A value as JSON without white space, names sorted; the string's context is that of all strings within."""
+    contexts: list[str] = []
+    text = "".join(_json_pieces(value, copy_path, contexts, set()))
+    return with_context(text, concat_context(contexts))
+
+
+def _json_pieces(value: Value, copy_path: CopyPath | None, contexts: list[str], inside: set[int]) -> Iterator[str]:
+    value = evaluate(value) if type(value) is Thunk else value
+    if value is None or value is True or value is False:
+        yield "null" if value is None else "true" if value else "false"
+    elif isinstance(value, str):
+        yield _json_string(value, contexts)
+    elif type(value) is int:
+        yield str(value)
+    elif type(value) is float:
+        yield json_float(value)
+    elif type(value) is Path:
+        yield _json_string(coerce_to_string(value, copy_path=copy_path), contexts)
+    elif isinstance(value, (list, dict)):
+        if isinstance(value, dict) and "__toString" in value:
+            yield _json_string(coerce_to_string(value, copy_path=copy_path), contexts)
+            return
+        if isinstance(value, dict) and "outPath" in value:
+            yield from _json_pieces(value["outPath"], copy_path, contexts, inside)
+            return
+        if id(value) in inside:
+            raise NixError("infinite recursion encountered")
+        inside.add(id(value))
+        if isinstance(value, list):
+            yield "["
+            for index, item in enumerate(value):
+                yield "," if index else ""
+                yield from _json_pieces(item, copy_path, contexts, inside)
+            yield "]"
+        else:
+            yield "{"
+            for index, name in enumerate(sorted(value)):
+                yield f"{',' if index else ''}{_json_string(str(name), contexts)}:"
+                try:
+                    yield from _json_pieces(value[name], copy_path, contexts, inside)
+                except NixError as error:
+                    raise add_context(error, f"while evaluating attribute '{name}'", position_of(value, name)) from None
+            yield "}"
+        inside.discard(id(value))
+    else:
+        raise NixTypeError(f"cannot convert {type_name(value)} to JSON")
+
+
+def _json_string(text: str, contexts: list[str]) -> str:
+    if type(text) is not str:
+        contexts.append(text)
+    return json.dumps(str(text), ensure_ascii=False)
+
+
+def json_float(value: float) -> str:
+    """The shortest text that reads back as the same double; exponents from 1e15 on, as Nix's JSON library writes."""
+    if value != value or value in (float("inf"), float("-inf")):
+        return "null"
+    text = repr(value)
+    if text.endswith(".0") and abs(value) >= 1e15:
+        digits = text.lstrip("-")[:-2]
+        significant = digits.rstrip("0")
+        fraction = f".{significant[1:]}" if len(significant) > 1 else ""
+        return f"{'-' if value < 0 else ''}{significant[0]}{fraction}e+{len(digits) - 1}"
+    return text
+
+
+def to_xml(value: Value, *, locations: bool = False, copy_path: CopyPath | None = None, strict: bool = True) -> str:
+    """A value as `builtins.toXML` writes it; `locations` adds where attributes and functions were written."""
+    contexts: list[str] = []
+    writer = _XmlWriter(locations, copy_path, strict, contexts)
+    lines = ["<?xml version='1.0' encoding='utf-8'?>", "<expr>"]
+    writer.write(value, 1, lines.append)
+    return with_context("\n".join([*lines, "</expr>", ""]), concat_context(contexts))
+
+
+class _XmlWriter:
+    def __init__(self, locations: bool, copy_path: CopyPath | None, strict: bool, contexts: list[str]) -> None:
+        self.locations = locations
+        self.copy_path = copy_path
+        self.strict = strict
+        self.contexts = contexts
+        self.seen_derivations: set[str] = set()
+
+    def write(self, value: Value, depth: int, put: Callable[[str], None]) -> None:
+        indent = "  " * depth
+        if type(value) is Thunk:
+            if value.code is not None and not self.strict:
+                put(f"{indent}<unevaluated />")
+                return
+            value = evaluate(value)
+        if isinstance(value, list):
+            put(f"{indent}<list>")
+            for item in value:
+                self.write(item, depth + 1, put)
+            put(f"{indent}</list>")
+        elif isinstance(value, dict):
+            self._set(value, depth, put)
+        elif isinstance(value, Lambda):
+            self._function(value, depth, put)
+        else:
+            put(indent + self._scalar(value))
+
+    def _scalar(self, value: Value) -> str:
+        if value is None:
+            return "<null />"
+        if value is True or value is False:
+            return f'<bool value="{"true" if value else "false"}" />'
+        if isinstance(value, str):
+            self.contexts.append(value)
+            return f"<string value={_attribute(value)} />"
+        if type(value) is int:
+            return f'<int value="{value}" />'
+        if type(value) is float:
+            return f'<float value="{format_float(value)}" />'
+        if type(value) is Path:
+            return f"<path value={_attribute(value.path)} />"
+        return "<unevaluated />"
+
+    def _set(self, value: dict[str, Value], depth: int, put: Callable[[str], None]) -> None:
+        indent = "  " * depth
+        if not is_derivation(value):
+            put(f"{indent}<attrs>")
+            self._attributes(value, depth + 1, put)
+            put(f"{indent}</attrs>")
+            return
+        drv_path = self._path_attribute(value, "drvPath")
+        out_path = self._path_attribute(value, "outPath")
+        shown = (f" drvPath={_attribute(drv_path)}" if drv_path is not None else "") + (
+            f" outPath={_attribute(out_path)}" if out_path is not None else ""
+        )
+        put(f"{indent}<derivation{shown}>")
+        if drv_path is not None and drv_path not in self.seen_derivations:
+            self.seen_derivations.add(str(drv_path))
+            self._attributes(value, depth + 1, put)
+        else:
+            put(f"{indent}  <repeated />")
+        put(f"{indent}</derivation>")
+
+    def _path_attribute(self, value: dict[str, Value], name: str) -> str | None:
+        if name not in value:
+            return None
+        found = evaluate(value[name]) if type(value[name]) is Thunk else value[name]
+        return found if isinstance(found, str) else None
+
+    def _attributes(self, value: dict[str, Value], depth: int, put: Callable[[str], None]) -> None:
+        indent = "  " * depth
+        for name in sorted(value):
+            put(f"{indent}<attr{self._location(position_of(value, name))} name={_attribute(name)}>")
+            self.write(value[name], depth + 1, put)
+            put(f"{indent}</attr>")
+
+    def _location(self, pos: Pos | None) -> str:
+        if not self.locations or pos is None:
+            return ""
+        return f' column="{pos.column}" line="{pos.line}" path={_attribute(pos.file)}'
+
+    def _function(self, value: Lambda, depth: int, put: Callable[[str], None]) -> None:
+        indent = "  " * depth
+        info = value.info
+        put(f"{indent}<function{self._location(info.pos) if info else ''}>")
+        if info is not None and info.formals is not None:
+            name = f" name={_attribute(info.argument)}" if info.argument else ""
+            ellipsis = ' ellipsis="1"' if info.ellipsis else ""
+            put(f"{indent}  <attrspat{ellipsis}{name}>")
+            for formal in sorted(info.formals):
+                put(f"{indent}    <attr name={_attribute(formal)} />")
+            put(f"{indent}  </attrspat>")
+        elif info is not None:
+            put(f"{indent}  <varpat name={_attribute(info.argument or '')} />")
+        put(f"{indent}</function>")
+
+
+def _attribute(text: str) -> str:
+    quoted = quoteattr(str(text), {"\n": "&#xA;", '"': "&quot;"})
+    return quoted if quoted.startswith('"') else f'"{quoted[1:-1]}"'
+
+
+def data_builtins(copy_path: CopyPath) -> Registry:
+    """Those that may put paths into the store."""
+    bound = Registry()
+
+    @bound.add("toJSON", 1)
+    def builtin_to_json(value: Value) -> str:
+        return to_json(value, copy_path)
+
+    @bound.add("toXML", 1)
+    def builtin_to_xml(value: Value) -> str:
+        return to_xml(value, copy_path=copy_path)
+
+    @bound.add("toPath", 1)
+    def to_path(value: Value) -> str:
+        text = coerce_to_string(value)
+        if not text.startswith("/"):
+            raise NixError(f"string '{text}' doesn't represent an absolute path")
+        return text
+
+    return bound

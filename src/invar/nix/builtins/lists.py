@@ -1,0 +1,292 @@
+"""Builtins on lists."""
+
+from __future__ import annotations
+
+from functools import cmp_to_key
+from itertools import chain
+
+from invar.nix.builtins.registry import Registry
+from invar.nix.errors import NixError, NixMissingAttribute, NixTypeError
+from invar.nix.operators import MISSING, equal_inside, less
+from invar.nix.runtime import (
+    application,
+    call1,
+    call2,
+    evaluate,
+    expect_bool,
+    expect_function,
+    expect_int,
+    expect_list,
+    expect_set,
+    expect_string,
+    wrong_type,
+)
+from invar.nix.values import Lambda, Lambda2, Primop, Thunk, Value
+
+primops = Registry()
+
+
+@primops.add("length", 1)
+def length(items: Value) -> int:
+    """How many elements."""
+    return len(expect_list(items))
+
+
+@primops.add("head", 1)
+def head(items: Value) -> Value:
+    """The first element."""
+    return _at(expect_list(items), 0)
+
+
+@primops.add("tail", 1)
+def tail(items: Value) -> list[Value]:
+    """All elements but the first."""
+    found = expect_list(items)
+    if not found:
+        raise NixError("'tail' called on an empty list")
+    return found[1:]
+
+
+@primops.add("elemAt", 2)
+def elem_at(items: Value, index: Value) -> Value:
+    """The element at an index from 0."""
+    return _at(expect_list(items), expect_int(index))
+
+
+def _at(items: list[Value], index: int) -> Value:
+    if not 0 <= index < len(items):
+        raise NixError(f"list index {index} is out of bounds")
+    item = items[index]
+    if type(item) is Thunk:
+        item = items[index] = evaluate(item)
+    return item
+
+
+@primops.add("map", 2)
+def map_list(function: Value, items: Value) -> list[Value]:
+    """`function` applied to each element, lazily."""
+    found = expect_list(items)
+    return [application(function, item) for item in found]
+
+
+@primops.add("filter", 2)
+def filter_list(predicate: Value, items: Value) -> list[Value]:
+    """The elements for which `predicate` is true."""
+    found = expect_list(items)
+    if not found:
+        return found
+    predicate = expect_function(predicate)
+    if type(predicate) is Lambda:
+        code, env = predicate.code, predicate.env
+        return [item for item in found if _true(code(env, item))]
+    return [item for item in found if _true(call1(predicate, item))]
+
+
+def _true(value: Value) -> bool:
+    if value is True or value is False:
+        return bool(value)
+    raise wrong_type(value, "a Boolean")
+
+
+@primops.add("elem", 2)
+def elem(wanted: Value, items: Value) -> bool:
+    """Whether an element equals `wanted`."""
+    found = expect_list(items)
+    if not found:
+        return False
+    wanted = evaluate(wanted) if type(wanted) is Thunk else wanted
+    for item in found:
+        item = evaluate(item) if type(item) is Thunk else item
+        if equal_inside(wanted, item):
+            return True
+    return False
+
+
+@primops.add("concatLists", 1)
+def concat_lists(lists: Value) -> list[Value]:
+    """The elements of all lists in a list."""
+    return list(chain.from_iterable([expect_list(item) for item in expect_list(lists)]))
+
+
+@primops.add("concatMap", 2)
+def concat_map(function: Value, items: Value) -> list[Value]:
+    """`concatLists (map function items)`."""
+    found = expect_list(items)
+    if not found:
+        return found
+    function = expect_function(function)
+    if type(function) is Lambda:
+        code, env = function.code, function.env
+        return list(chain.from_iterable([expect_list(code(env, item)) for item in found]))
+    return list(chain.from_iterable([expect_list(call1(function, item)) for item in found]))
+
+
+@primops.add("foldl'", 3)
+def foldl(operator: Value, start: Value, items: Value) -> Value:
+    """The strict left fold."""
+    found = expect_list(items)
+    if not found:
+        return start
+    operator = expect_function(operator)
+    result = start
+    if type(operator) is Lambda2:
+        code, env = operator.code, operator.env
+        for item in found:
+            result = code(env, result, item)
+    elif type(operator) is Primop and operator.arity == 2 and not operator.args:
+        fn = operator.fn
+        for item in found:
+            result = fn(result, item)
+            if type(result) is Thunk:
+                result = evaluate(result)
+    else:
+        for item in found:
+            result = call2(operator, result, item)
+    return result
+
+
+@primops.add("genList", 2)
+def gen_list(generator: Value, count: Value) -> list[Value]:
+    """`generator` applied to 0, 1, ..., lazily."""
+    size = expect_int(count)
+    if size < 0:
+        raise NixError(f"cannot create list of size {size}")
+    return [application(generator, index) for index in range(size)]
+
+
+@primops.add("any", 2)
+def any_element(predicate: Value, items: Value) -> bool:
+    """Whether `predicate` is true of an element."""
+    found = expect_list(items)
+    return bool(found) and _some(expect_function(predicate), found, wanted=True)
+
+
+@primops.add("all", 2)
+def all_elements(predicate: Value, items: Value) -> bool:
+    """Whether `predicate` is true of every element."""
+    found = expect_list(items)
+    return not found or not _some(expect_function(predicate), found, wanted=False)
+
+
+def _some(predicate: Value, items: list[Value], *, wanted: bool) -> bool:
+    for item in items:
+        answer = call1(predicate, item)
+        if answer is wanted:
+            return True
+        if answer is not (not wanted):
+            raise wrong_type(answer, "a Boolean")
+    return False
+
+
+@primops.add("partition", 2)
+def partition(predicate: Value, items: Value) -> dict[str, Value]:
+    """Elements for which `predicate` is true under `right`, the others under `wrong`."""
+    found = expect_list(items)
+    right: list[Value] = []
+    wrong: list[Value] = []
+    predicate = expect_function(predicate)
+    for item in found:
+        (right if _true(call1(predicate, item)) else wrong).append(item)
+    return {"right": right, "wrong": wrong}
+
+
+@primops.add("groupBy", 2)
+def group_by(key: Value, items: Value) -> dict[str, Value]:
+    """Elements by the name that `key` gives them."""
+    groups: dict[str, Value] = {}
+    key = expect_function(key)
+    for item in expect_list(items):
+        groups.setdefault(str(expect_string(call1(key, item))), []).append(item)
+    return groups
+
+
+@primops.add("sort", 2)
+def sort(comparator: Value, items: Value) -> list[Value]:
+    """A stable sort by "is less than"."""
+    found = expect_list(items)
+    if not found:
+        return found
+    comparator = expect_function(comparator)
+    if len(found) == 1:
+        return found
+    forced = [evaluate(item) if type(item) is Thunk else item for item in found]
+    if type(comparator) is Primop and comparator.name == "lessThan" and not comparator.args:
+        if {type(item) for item in forced} in ({int}, {str}):
+            return sorted(forced)
+        return sorted(forced, key=cmp_to_key(lambda left, right: -1 if less(left, right) else 0))
+    if type(comparator) is Lambda2:
+        code, env = comparator.code, comparator.env
+        native = _sorted_by_key(code, env, forced)
+        if native is not None:
+            return native
+        return sorted(forced, key=cmp_to_key(lambda left, right: -_true(code(env, left, right))))
+    return sorted(forced, key=cmp_to_key(lambda left, right: -_true(call2(comparator, left, right))))
+
+
+def _sorted_by_key(code: Value, env: Value, items: list[Value]) -> list[Value] | None:
+    """Python's own sort where the comparator is `a: b: a < b` and all elements are integers, or all strings."""
+    direction = getattr(code, "natural_order", None)
+    if direction is None or {type(item) for item in items} not in ({int}, {str}):
+        return None
+    if direction == "<":
+        return sorted(items)
+    return sorted(items, reverse=True)
+
+
+@primops.add("listToAttrs", 1)
+def list_to_attrs(items: Value) -> dict[str, Value]:
+    """A set of elements `{ name; value; }`; the first of equal names wins."""
+    made: dict[str, Value] = {}
+    for item in expect_list(items):
+        pair = expect_set(item)
+        name = pair.get("name", MISSING)
+        if name is MISSING:
+            raise NixMissingAttribute("attribute 'name' missing for call to 'listToAttrs'")
+        name = str(expect_string(name))
+        if name not in made:
+            value = pair.get("value", MISSING)
+            if value is MISSING:
+                raise NixMissingAttribute("attribute 'value' missing for call to 'listToAttrs'")
+            made[name] = value
+    return made
+
+
+@primops.add("genericClosure", 1)
+def generic_closure(arguments: Value) -> list[Value]:
+    """All elements reachable from `startSet` by `operator`, each `key` once, in the order of discovery."""
+    given = expect_set(arguments)
+    for name in ("startSet", "operator"):
+        if name not in given:
+            raise NixMissingAttribute(f"attribute '{name}' missing for call to 'genericClosure'")
+    todo = list(expect_list(given["startSet"]))
+    if not todo:
+        return []
+    operator = expect_function(given["operator"])
+    seen: set[object] = set()
+    found: list[Value] = []
+    position = 0
+    while position < len(todo):
+        element = expect_set(todo[position])
+        position += 1
+        if "key" not in element:
+            raise NixMissingAttribute("attribute 'key' missing for call to 'genericClosure'")
+        key = _closure_key(element["key"])
+        if key in seen:
+            continue
+        seen.add(key)
+        found.append(element)
+        todo.extend(expect_list(call1(operator, element)))
+    return found
+
+
+def _closure_key(value: Value) -> object:
+    value = evaluate(value) if type(value) is Thunk else value
+    if isinstance(value, str):
+        return ("string", str(value))
+    if type(value) in (int, float):
+        return ("number", value)
+    if type(value) is list:
+        return ("list", tuple(_closure_key(item) for item in value))
+    if value is None or type(value) is bool or isinstance(value, dict) or isinstance(value, (Lambda, Primop)):
+        raise NixTypeError(f"cannot compare {type(value).__name__} keys in 'genericClosure'")
+    return ("other", value)

@@ -1,0 +1,204 @@
+"""Builtins on strings and their contexts. Lengths and offsets count bytes of UTF-8, as in Nix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from invar.nix.builtins.registry import Registry
+from invar.nix.coerce import coerce_to_string, concat_context, concat_strings
+from invar.nix.errors import NixError
+from invar.nix.runtime import expect_int, expect_list, expect_plain, expect_set, expect_string
+from invar.nix.values import NixString, Path, Value, context_of, with_context
+
+primops = Registry()
+
+
+@primops.add("toString", 1)
+def to_string(value: Value) -> str:
+    """Any value that can be shown as a string."""
+    return coerce_to_string(value, more=True)
+
+
+@primops.add("stringLength", 1)
+def string_length(text: Value) -> int:
+    """The length in bytes."""
+    found = coerce_to_string(text)
+    return len(found) if found.isascii() else len(found.encode("utf-8", "surrogateescape"))
+
+
+@primops.add("substring", 3)
+def substring(start: Value, length: Value, text: Value) -> str:
+    """`length` bytes from `start`; a negative length means the rest."""
+    first = expect_int(start)
+    size = expect_int(length)
+    found = coerce_to_string(text)
+    if first < 0:
+        raise NixError("negative start position in 'substring'")
+    end = None if size < 0 else first + size
+    if found.isascii():
+        part = str.__getitem__(found, slice(first, end))
+    else:
+        part = found.encode("utf-8", "surrogateescape")[first:end].decode("utf-8", "surrogateescape")
+    return with_context(part, context_of(found)) if type(found) is NixString else part
+
+
+@primops.add("concatStringsSep", 2)
+def concat_strings_sep(separator: Value, items: Value) -> str:
+    """Strings joined."""
+    between = expect_string(separator)
+    texts = [item if type(item) is str else coerce_to_string(item) for item in expect_list(items)]
+    return concat_strings(between, texts)
+
+
+@primops.add("replaceStrings", 3)
+def replace_strings(old: Value, new: Value, text: Value) -> str:
+    """Every occurrence of an element of `old`, tried in order at each byte, by the same element of `new`."""
+    sources = [expect_string(item) for item in expect_list(old)]
+    targets = expect_list(new)
+    if len(sources) != len(targets):
+        raise NixError("'from' and 'to' arguments to 'replaceStrings' have different lengths")
+    subject = expect_string(text)
+    contexts = [subject]
+    replacements: dict[int, str] = {}
+
+    def replacement(index: int) -> str:
+        if index not in replacements:
+            replacements[index] = expect_string(targets[index])
+            contexts.append(replacements[index])
+        return str(replacements[index])
+
+    if any(source == "" for source in sources):
+        result = _replace_stepwise(sources, replacement, str(subject))
+    else:
+        first_index: dict[str, int] = {}
+        for index, source in enumerate(sources):
+            first_index.setdefault(str(source), index)
+        pattern = "|".join(map(re.escape, first_index))
+        plain = str(subject)
+        result = re.sub(pattern, lambda m: replacement(first_index[m.group()]), plain) if first_index else plain
+    return with_context(result, concat_context(contexts))
+
+
+def _replace_stepwise(sources: list[str], replacement: Callable[[int], str], text: str) -> str:
+    """The general algorithm, in which an empty source matches before every character and at the end."""
+    out: list[str] = []
+    at = 0
+    while at <= len(text):
+        for index, source in enumerate(sources):
+            if text.startswith(str(source), at):
+                out.append(replacement(index))
+                if source:
+                    at += len(source)
+                else:
+                    out.append(text[at : at + 1])
+                    at += 1
+                break
+        else:
+            out.append(text[at : at + 1])
+            at += 1
+    return "".join(out)
+
+
+@primops.add("baseNameOf", 1)
+def base_name_of(path: Value) -> str:
+    """What is behind the last slash; one slash at the end does not count."""
+    found = coerce_to_string(path)
+    text = str(found)
+    if text.endswith("/") and len(text) > 1:
+        text = text[:-1]
+    return with_context(text.rpartition("/")[2], context_of(found))
+
+
+@primops.add("dirOf", 1)
+def dir_of(path: Value) -> Value:
+    """What is before the last slash; a path stays a path."""
+    found = coerce_to_string(path)
+    head, slash, _ = str(found).rpartition("/")
+    text = (head or "/") if slash else "."
+    if not isinstance(path, str) and _is_path(path):
+        return Path(text)
+    return with_context(text, context_of(found))
+
+
+def _is_path(value: Value) -> bool:
+    from invar.nix.runtime import whnf
+
+    return type(whnf(value)) is Path
+
+
+@primops.add("unsafeDiscardStringContext", 1)
+def unsafe_discard_string_context(text: Value) -> str:
+    """The string without its context."""
+    return str(coerce_to_string(text))
+
+
+@primops.add("hasContext", 1)
+def has_context(text: Value) -> bool:
+    """Whether the string refers to store paths."""
+    return bool(context_of(expect_string(text)))
+
+
+@primops.add("getContext", 1)
+def get_context(text: Value) -> dict[str, Value]:
+    """The context as a set by store path."""
+    found: dict[str, Value] = {}
+    for element in sorted(context_of(expect_string(text))):
+        if element.startswith("!"):
+            _, output, path = element.split("!", 2)
+            found.setdefault(path, {}).setdefault("outputs", []).append(output)
+        elif element.startswith("="):
+            found.setdefault(element[1:], {})["allOutputs"] = True
+        else:
+            found.setdefault(element, {})["path"] = True
+    return found
+
+
+@primops.add("appendContext", 2)
+def append_context(text: Value, context: Value) -> str:
+    """The string with more context."""
+    found = expect_string(text)
+    elements = set(context_of(found))
+    for path, kinds in expect_set(context).items():
+        given = expect_set(kinds)
+        if given.get("path") is not None and _truth(given["path"]):
+            elements.add(str(path))
+        if given.get("allOutputs") is not None and _truth(given["allOutputs"]):
+            if not path.endswith(".drv"):
+                raise NixError(f"tried to add all-outputs context of {path}, which is not a derivation, to a string")
+            elements.add(f"={path}")
+        for output in expect_list(given.get("outputs", [])):
+            if not path.endswith(".drv"):
+                raise NixError(f"tried to add derivation output context of {path}, which is not a derivation, to a string")
+            elements.add(f"!{expect_plain(output)}!{path}")
+    return with_context(str(found), frozenset(elements))
+
+
+def _truth(value: Value) -> bool:
+    from invar.nix.runtime import expect_bool
+
+    return expect_bool(value)
+
+
+@primops.add("unsafeDiscardOutputDependency", 1)
+def unsafe_discard_output_dependency(text: Value) -> str:
+    """All-outputs elements become plain references to the derivation."""
+    found = coerce_to_string(text)
+    context = frozenset(element[1:] if element.startswith("=") else element for element in context_of(found))
+    return with_context(str(found), context)
+
+
+@primops.add("addDrvOutputDependencies", 1)
+def add_drv_output_dependencies(text: Value) -> str:
+    """A reference to a derivation file becomes one to all its outputs."""
+    found = coerce_to_string(text)
+    context = context_of(found)
+    if len(context) != 1:
+        raise NixError(f"context of string '{found}' must have exactly one element, but has {len(context)}")
+    (element,) = context
+    if element.startswith("!"):
+        raise NixError("'addDrvOutputDependencies' can only act on derivations, not on a derivation output")
+    path = element.removeprefix("=")
+    if not path.endswith(".drv"):
+        raise NixError(f"path '{path}' is not a derivation")
+    return with_context(str(found), frozenset({f"={path}"}))

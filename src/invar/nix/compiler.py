@@ -1,0 +1,74 @@
+"""A Nix source to a `Compiled`: a Python code object and the list of what must be linked with it. Plain data."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+from types import CodeType
+from typing import Any, NamedTuple
+
+from invar.nix.ast import Node
+from invar.nix.emit_base import Unit
+from invar.nix.emitter import Emitter
+from invar.nix.errors import NixError
+from invar.nix.lexer import Source
+from invar.nix.parser import parse
+from invar.nix.resolve import resolve
+
+FORMAT = 1
+"""Raise it when generated code or its runtime changes, so that cached code is not used any more."""
+
+
+class Compiled(NamedTuple):
+    """What `marshal` can store. Pairs are (name in the generated module, ...)."""
+
+    code: CodeType
+    keys: tuple[tuple[str, str, int, int], ...]
+    paths: tuple[tuple[str, str], ...]
+    builtins: tuple[str, ...]
+    primops: tuple[tuple[str, int], ...]
+    top_names: tuple[str, ...]
+    labels: tuple[tuple[str, tuple[str, int, int]], ...]
+    infos: tuple[tuple[str, Any], ...]
+    closed_thunks: tuple[tuple[str, str], ...]
+    closed_functions: tuple[tuple[str, str, int], ...]
+
+
+def compile_source(
+    source: Source,
+    is_builtin: Callable[[str], str | None],
+    *,
+    scoped: Iterable[str] = (),
+    pipes: bool = False,
+) -> Compiled:
+    """Parse, resolve, emit and compile. Raises NixSyntaxError, NixUndefined."""
+    return compile_tree(parse(source, pipes=pipes), source, is_builtin, scoped=scoped)
+
+
+def compile_tree(
+    root: Node, source: Source, is_builtin: Callable[[str], str | None], *, scoped: Iterable[str] = ()
+) -> Compiled:
+    """The same from a syntax tree."""
+    try:
+        resolve(root, source, is_builtin, scoped)
+        unit = Unit(source)
+        emitter = Emitter(unit, {}, top=True)
+        emitter.tail(root)
+        emitter.at(root.at)
+        emitter.function_definition("root", [], [])
+        module = ast.Module(unit.functions, [])
+        code = compile(module, "<nix>", "exec", dont_inherit=True, optimize=0)
+    except RecursionError:
+        raise NixError("the expression is nested too deeply", source.pos(root.at)) from None
+    return Compiled(
+        code,
+        tuple((spelled, name, *source.line_column(at)) for (name, at), spelled in unit.keys.items()),
+        tuple(unit.paths.items()),
+        tuple(unit.builtins),
+        tuple(unit.primops.items()),
+        tuple(unit.top_names),
+        tuple(unit.labels.items()),
+        tuple(unit.infos.items()),
+        tuple(unit.closed_thunks),
+        tuple((spelled, code_name, arity) for code_name, (spelled, arity) in unit.closed_functions.items()),
+    )

@@ -1,0 +1,222 @@
+"""The evaluator: files and strings to values, with builtins, a search path, an import cache and in-memory store objects."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from invar.nix.builtins import builtin_behind, make_builtins
+from invar.nix.builtins.files import find_in
+from invar.nix.cache import CodeCache
+from invar.nix.coerce import coerce_to_string
+from invar.nix.compiler import compile_source
+from invar.nix.errors import NixError, NixRestricted
+from invar.nix.lexer import Source
+from invar.nix.linker import link
+from invar.nix.nar import nar_sha256
+from invar.nix.operators import NUMBERS, add, canonical_path, extend_path
+from invar.nix.runtime import evaluate
+from invar.nix.stack import with_big_stack
+from invar.nix.store_objects import SourceObject, StoreObject
+from invar.nix.storepath import STORE_DIR, source_path
+from invar.nix.traces import TRANSLATED, located
+from invar.nix.values import NixString, Path, Thunk, Value
+
+SYSTEM = "x86_64-linux"
+
+
+def _print_to_stderr(prefix: str) -> Callable[[str], None]:
+    return lambda text: print(f"{prefix}{text}", file=sys.stderr)
+
+
+class Evaluator:
+    """Evaluates Nix. One is for one use: files are read once, values are shared.
+
+    `search_path` holds (prefix, path) for `<prefix/...>`, an empty prefix for a directory to search. `pure` refuses the
+    environment, the clock, and paths that are not under `allowed_roots`. `extra_builtins` are reachable as
+    `builtins.NAME`. `on_trace` and `on_warn` get the texts of `builtins.trace` and `builtins.warn`.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache_dir: pathlib.Path | None = None,
+        search_path: Iterable[tuple[str, str] | str] = (),
+        pure: bool = False,
+        extra_builtins: Mapping[str, Value] | None = None,
+        allowed_roots: Iterable[str | os.PathLike[str]] | None = None,
+        on_trace: Callable[[str], None] = _print_to_stderr("trace: "),
+        on_warn: Callable[[str], None] = _print_to_stderr("evaluation warning: "),
+        system: str = SYSTEM,
+        store_dir: str = STORE_DIR,
+        pipes: bool = True,
+    ) -> None:
+        self.pure = pure
+        self.on_trace = on_trace
+        self.on_warn = on_warn
+        self.system = system
+        self.store_dir = store_dir
+        self.pipes = pipes
+        self.search_path = [_search_entry(entry) for entry in search_path]
+        self.store_objects: dict[str, StoreObject] = {}
+        self.sources: dict[str, str] = {}
+        self._roots = None if allowed_roots is None else [canonical_path(os.fspath(root)) for root in allowed_roots]
+        self._cache = CodeCache(cache_dir)
+        self._imported: dict[str, Thunk] = {}
+        self._copied: dict[str, str] = {}
+        self._services: dict[str, Callable[..., Value]] = {
+            "interpolate": self._interpolate,
+            "add_any": self._add,
+            "find_file": self._find_file,
+            "interpolated_path": self._interpolated_path,
+            "home_path": self._home_path,
+        }
+        self.builtins = make_builtins(self, extra_builtins or {})
+
+    def eval_file(self, path: str | os.PathLike[str]) -> Value:
+        """The value of a file (or of `default.nix` in a directory), in weak head normal form. Raises NixError."""
+        return with_big_stack(self.import_file, path)
+
+    def eval_string(
+        self, source: str, *, name: str = "«string»", base_dir: str | os.PathLike[str] | None = None
+    ) -> Value:
+        """The value of an expression; relative paths in it start at `base_dir` (default: the working directory)."""
+        return with_big_stack(self._eval_text, source, name, base_dir)
+
+    def import_file(self, path: str | os.PathLike[str]) -> Value:
+        """What `import path` gives: evaluated once per path. Raises NixError."""
+        try:
+            return self.import_path(canonical_path(os.path.abspath(os.fspath(path))))  # noqa: PTH100
+        except TRANSLATED as error:
+            raise located(error) from None
+
+    def import_path(self, path: str, scope: Mapping[str, Value] | None = None) -> Value:
+        """The same for an absolute path, with raw exceptions; `scope` is that of `scopedImport`, which is not cached."""
+        self.allowed(path)
+        if os.path.isdir(path):  # noqa: PTH112
+            path = f"{path}/default.nix"
+        if scope is not None:
+            return evaluate(self._load(path, scope))
+        loaded = self._imported.get(path)
+        if loaded is None:
+            loaded = self._imported[path] = self._load(path, None)
+        return evaluate(loaded)
+
+    def _load(self, path: str, scope: Mapping[str, Value] | None) -> Thunk:
+        stored = self.store_objects.get(path)
+        data = getattr(stored, "content", None)
+        if data is None:
+            data = self.read_bytes(path)
+        text = data.decode("utf-8", "surrogateescape")
+        self.sources[path] = text
+        return self._thunk(text, path, os.path.dirname(path), scope)  # noqa: PTH120
+
+    def _eval_text(self, text: str, name: str, base_dir: str | os.PathLike[str] | None) -> Value:
+        self.sources[name] = text
+        base = os.path.abspath(os.fspath(base_dir) if base_dir is not None else ".")  # noqa: PTH100
+        try:
+            return evaluate(self._thunk(text, name, base, None))
+        except TRANSLATED as error:
+            raise located(error) from None
+
+    def _thunk(self, text: str, name: str, base_dir: str, scope: Mapping[str, Value] | None) -> Thunk:
+        scoped = tuple(sorted(scope or ()))
+
+        def compiled_now() -> Any:
+            return compile_source(Source.of(name, text), builtin_behind, scoped=scoped, pipes=self.pipes)
+
+        compiled = self._cache.get((text, *scoped, str(self.pipes)), compiled_now)
+        return link(
+            compiled,
+            name=name,
+            base_dir=base_dir,
+            builtins=self.builtins,
+            services=self._services,
+            scope=scope,
+        )
+
+    def allowed(self, path: str) -> str:
+        """`path`, unless pure evaluation may not read it: then raises NixRestricted."""
+        if self._roots is None and not self.pure:
+            return path
+        roots = self._roots or []
+        real = os.path.realpath(path)
+        for candidate in {path, real}:
+            if not any(candidate == root or candidate.startswith(root.rstrip("/") + "/") for root in [*roots, *self._copied]):
+                raise NixRestricted(f"access to absolute path '{path}' is forbidden in pure eval mode")
+        return path
+
+    def read_bytes(self, path: str) -> bytes:
+        """A file's content. Raises NixError."""
+        self.allowed(path)
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123
+                return file.read()
+        except OSError as error:
+            verb = "getting status of" if isinstance(error, FileNotFoundError) else "opening file"
+            raise NixError(f"{verb} '{path}': {error.strerror}") from None
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file (a dangling link is none). Raises NixRestricted."""
+        self.allowed(path)
+        return os.path.exists(path)  # noqa: PTH110
+
+    def copy_path(self, path: Path) -> str:
+        """Put a path into the store (in memory): the store path, as a string that refers to it."""
+        found = self._copied.get(path.path)
+        if found is None:
+            self.allowed(path.path)
+            if path.path.startswith(self.store_dir + "/"):
+                return NixString(path.path, frozenset({path.path}))
+            try:
+                digest = nar_sha256(path.path)
+            except OSError as error:
+                raise NixError(f"getting status of '{error.filename}': {error.strerror}") from None
+            try:
+                found = source_path(os.path.basename(path.path), digest, (), self.store_dir)  # noqa: PTH119
+            except ValueError as error:
+                raise NixError(str(error)) from None
+            self._copied[path.path] = found
+            self.store_objects[found] = SourceObject(path.path, digest)
+        return NixString(found, frozenset({found}))
+
+    def impure_constants(self) -> dict[str, Value]:
+        """Builtins that say where and when evaluation happens; none of them in pure evaluation."""
+        if self.pure:
+            return {}
+        return {"currentSystem": self.system, "currentTime": int(time.time())}
+
+    def _interpolate(self, value: Value) -> str:
+        return coerce_to_string(value, copy_path=self.copy_path)
+
+    def _add(self, left: Value, right: Value) -> Value:
+        if type(left) in NUMBERS or type(left) is Path:
+            return add(left, right)
+        if isinstance(left, str):
+            return left + coerce_to_string(right, copy_path=self.copy_path)
+        return coerce_to_string(left) + coerce_to_string(right)
+
+    def _find_file(self, name: str) -> Value:
+        return find_in(self, self.search_path, name)
+
+    def _interpolated_path(self, base: Value, text: str, parts: tuple[Value, ...]) -> Path:
+        start = evaluate(base).path if type(base) is Thunk else base.path
+        if text.endswith("/") and not start.endswith("/"):
+            start += "/"
+        return extend_path(Path(start), parts)
+
+    def _home_path(self, rest: str) -> Path:
+        if self.pure:
+            raise NixRestricted(f"the path '~{rest}' can not be resolved in pure mode")
+        return Path(canonical_path(os.path.expanduser("~") + rest))  # noqa: PTH111
+
+
+def _search_entry(entry: tuple[str, str] | str) -> tuple[str, str]:
+    if isinstance(entry, tuple):
+        return entry
+    prefix, equals, path = entry.partition("=")
+    return (prefix, path) if equals else ("", entry)

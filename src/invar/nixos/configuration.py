@@ -1,0 +1,144 @@
+"""A configuration evaluated with the module library: options, assertions, warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from invar.core.errors import InvarError
+from invar.modules.native import eval_modules, native_builtins
+from invar.nix import Evaluator, Primop, Value, call, force
+from invar.nix import Path as NixPath
+from invar.nix.errors import NixMissingAttribute, did_you_mean, nearest
+from invar.nixos.names import Universe
+from invar.nixos.objects import Objects
+from invar.nixos.pkgs import make_packages
+
+LIBRARY = Path(__file__).resolve().parent
+MODULES = LIBRARY / "modules"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """An evaluated configuration. `config` and `options` are Nix values, evaluated as far as they were asked for.
+
+    `objects` holds every store object that evaluation has made so far. Use it inside `with_big_stack`.
+    """
+
+    config: Value
+    options: Value
+    objects: Objects
+    evaluator: Evaluator
+    source: Path
+
+    def attribute(self, path: str) -> Value:
+        """The value (forced) at a dotted path like "services.nginx.enable"; parts in double quotes may hold dots.
+
+        Raises NixError when a part does not exist, or when evaluating it fails.
+        """
+        value = force(self.config)
+        seen: list[str] = []
+        for name in split_attribute_path(path):
+            if not isinstance(value, dict) or name not in value:
+                where = ".".join(seen) or "the configuration"
+                known = list(value) if isinstance(value, dict) else []
+                raise NixMissingAttribute(
+                    f"{where} has no attribute '{name}'", hint=did_you_mean(nearest(name, map(str, known)))
+                )
+            value = force(value[name])
+            seen.append(name)
+        return value
+
+
+def evaluate_configuration(
+    path: Path,
+    universe: Universe,
+    *,
+    cache_dir: Path | None,
+    extra_modules: Sequence[Value] = (),
+    on_warn: Callable[[str], None] = lambda text: None,
+) -> Configuration:
+    """Evaluate the configuration at `path`: a .nix file, or a directory with a configuration.nix.
+
+    Files are read from the configuration's directory and from the module library only. `extra_modules` are modules (Nix
+    values) beside the configuration's own. `on_warn` is told every warning. Call it inside `with_big_stack`.
+
+    Raises NixError for what is wrong in the language or in options, InvarError when there is no such file or when
+    assertions of modules fail.
+    """
+    source = (path / "configuration.nix" if path.is_dir() else path).resolve()
+    if not source.is_file():
+        raise InvarError(
+            f"there is no configuration at {path}", hint="name a .nix file, or a directory with a configuration.nix"
+        )
+    evaluator = Evaluator(
+        cache_dir=cache_dir, pure=True, allowed_roots=(source.parent, LIBRARY), on_trace=on_warn, on_warn=on_warn
+    )
+    evaluator.builtins.update(native_builtins(evaluator))
+    objects = Objects(evaluator.store_objects)
+    lib = evaluator.import_file(str(LIBRARY / "lib"))
+    builders = evaluator.import_file(str(LIBRARY / "builders.nix"))
+
+    def packages(system: Value) -> Value:
+        return make_packages(
+            universe,
+            objects,
+            system=str(force(system)),
+            load_builders=lambda arguments: call(builders, {**arguments, "lib": lib}),
+        )
+
+    evaluated = eval_modules(
+        evaluator,
+        [
+            *force(evaluator.import_file(str(MODULES / "module-list.nix"))),
+            NixPath(str(source)),
+            *extra_modules,
+        ],
+        {"lib": lib, "modulesPath": str(MODULES), "pkgsFor": Primop("pkgsFor", 1, packages)},
+    )
+    configuration = Configuration(evaluated.config, evaluated.options, objects, evaluator, source)
+    _enforce(configuration, on_warn)
+    return configuration
+
+
+def split_attribute_path(path: str) -> list[str]:
+    """ "a.b.\"c.d\"" as its parts. Raises InvarError when a quote is not closed or a part is empty."""
+    parts: list[str] = []
+    rest = path
+    while True:
+        if rest.startswith('"'):
+            part, quote, rest = rest[1:].partition('"')
+            closed = quote and (not rest or rest.startswith("."))
+            if not closed:
+                raise InvarError(f"'{path}' is not an attribute path", why="a quoted part does not end")
+            parts.append(part)
+            if not rest:
+                return parts
+            rest = rest[1:]
+        else:
+            part, dot, rest = rest.partition(".")
+            if not part:
+                raise InvarError(f"'{path}' is not an attribute path", why="a part of it is empty")
+            parts.append(part)
+            if not dot:
+                return parts
+
+
+def _enforce(configuration: Configuration, on_warn: Callable[[str], None]) -> None:
+    """Tell warnings, and raise InvarError for assertions that do not hold."""
+    config = force(configuration.config)
+    failed = [
+        str(force(force(one)["message"]))
+        for one in force(config["assertions"])
+        if force(force(one)["assertion"]) is not True
+    ]
+    if failed:
+        count = "an assertion" if len(failed) == 1 else f"{len(failed)} assertions"
+        raise InvarError(
+            f"the configuration fails {count}",
+            where=str(configuration.source),
+            why="\n".join(f"- {message}" for message in failed),
+        )
+    for warning in force(config["warnings"]):
+        on_warn(str(force(warning)))
