@@ -72,7 +72,8 @@ class Index:
 
     def __init__(self, path: Path, suite: str) -> None:
         self.suite = suite
-        self._connection = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+        # Evaluation asks from its thread with the large stack; the file is immutable and SQLite serialises access.
+        self._connection = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True, check_same_thread=False)
 
     def packages(self, name: str) -> list[Package]:
         """Every version of this name in the index, usually one."""
