@@ -49,6 +49,7 @@ def boot_and_check(
     *,
     until: ExitStack | None = None,
     boot_seconds: float = BOOT_SECONDS,
+    automatic: bool = True,
 ) -> tuple[Machine, CheckReport]:
     """Start a machine and run its checks; see `checks.run_checks` for the times.
 
@@ -61,4 +62,6 @@ def boot_and_check(
         machine = start(full, equipment.qemu, home, report)
     else:
         machine = until.enter_context(running(full, equipment.qemu, home, report))
-    return machine, run_checks(machine, checks, equipment.access, report, boot_seconds=boot_seconds)
+    return machine, run_checks(
+        machine, checks, equipment.access, report, boot_seconds=boot_seconds, automatic=automatic
+    )

@@ -73,6 +73,8 @@ def ssh_argv(
 ) -> list[str]:
     """The argv that runs `command` (none: a login shell) on the machine; exit codes pass through, 255 is ssh's own.
 
+    A single word is a line for the user's shell, as with ssh; several words are one program's arguments, exactly.
+
     Host keys that the machine has shown on its console are demanded; before that, the first key met is taken and kept.
     root is offered this user's key for local machines, others also `identities` and the user's own keys. `terminal`
     None leaves it to ssh. `options` are further arguments to ssh. Raises InvarError when port 22 is not forwarded.
@@ -95,7 +97,7 @@ def ssh_argv(
         *((("-tt",) if terminal else ("-T",)) if terminal is not None else ()),
         *options,
         "127.0.0.1",
-        *((shlex.join(command),) if command else ()),
+        *((command[0] if len(command) == 1 else shlex.join(command),) if command else ()),
     ]
 
 

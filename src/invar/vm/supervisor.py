@@ -17,7 +17,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from invar.core.errors import InvarError
 from invar.vm import unix_socket
 from invar.vm.console_hub import ConsoleHub
 from invar.vm.control import ControlServer
+from invar.vm.event_loop import dispatch
 from invar.vm.metadata import Instance
 from invar.vm.metadata_server import MetadataServer
 from invar.vm.process import ProcessIdentity, start_with_descriptors
@@ -131,10 +131,7 @@ class Supervisor:
     def _loop(self) -> None:
         while not self._ended:
             timeout = None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
-            for key, mask in self._selector.select(timeout):
-                ready: Callable[[int], None] = key.data
-                if key.fileobj in self._selector.get_map():
-                    ready(mask)
+            dispatch(self._selector, timeout)
             self._take_events()
             if self._kill_at is not None and time.monotonic() >= self._kill_at:
                 self._qemu.kill()
@@ -264,9 +261,11 @@ def main(directory: Path) -> int:
     supervisor = Supervisor(machine, launch)
     try:
         supervisor.run()
-    except (InvarError, OSError) as fault:
+    except Exception as fault:
         reason = supervisor.last_words() or str(fault)
         write_record(replace(machine, state="failed", reason=reason))
+        if not isinstance(fault, InvarError | OSError):
+            raise
         return 1
     finally:
         supervisor.delete_when_wanted()
