@@ -72,8 +72,9 @@ class Verbs(click.Group):
     "Else INVAR_MIRROR, the lock's, or the host's apt sources.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Only warnings, errors and the result.")
+@click.option("--show-trace", is_flag=True, help="Show the whole trace of an error in a configuration.")
 @click.pass_context
-def invar(context: click.Context, mirrors: tuple[str, ...], quiet: bool) -> Any:
+def invar(context: click.Context, mirrors: tuple[str, ...], quiet: bool, show_trace: bool) -> Any:
     """A configuration.nix becomes an immutable, reproducible EC2 image.
 
     \b
@@ -81,4 +82,4 @@ def invar(context: click.Context, mirrors: tuple[str, ...], quiet: bool) -> Any:
     invar build . --json                  the image, its digests and timings
     invar eval .#services.nginx.enable    a value of the configuration
     """
-    context.obj = Session(Home.from_environment(), mirrors, quiet)
+    context.obj = Session(Home.from_environment(), mirrors, quiet, show_trace)

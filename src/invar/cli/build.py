@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,11 @@ def lock(context: click.Context, place: Path, update: bool, dry_run: bool, as_js
     invar lock --update             take security updates
     invar lock --update --dry-run   see them first
     """
-    from invar.engines.native import NativeEngine
     from invar.engines.project import Project
 
     session = session_of(context)
     with session.reporting() as report:
-        engine = NativeEngine(session.home, report, mirrors=session.mirrors, environment=os.environ)
+        engine = session.engine(report)
         project = Project.at(place)
         locked = engine.lock(project, update=update, dry_run=dry_run)
     if as_json:
@@ -95,13 +93,12 @@ def build(context: click.Context, place: Path, image_format: str, out: Path | No
     invar build . --json | jq -r .system_digest
     """
     from invar.cli.summary import build_result, print_build
-    from invar.engines.native import NativeEngine
     from invar.engines.project import Project
     from invar.image.formats.place import copy_artifact
 
     session = session_of(context)
     with session.reporting() as report:
-        engine = NativeEngine(session.home, report, mirrors=session.mirrors, environment=os.environ)
+        engine = session.engine(report)
         built = engine.build(Project.at(place), image_format)
         path = copy_artifact(built.artifact, out) if out else built.artifact.file
     result = build_result(built, path, report)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -17,6 +17,9 @@ from invar.cli.terminal import screen
 from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Report
 from invar.core.home import Home
+
+if TYPE_CHECKING:
+    from invar.engines.native import NativeEngine
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
@@ -30,6 +33,13 @@ class Session:
     home: Home
     mirrors: tuple[str, ...]
     quiet: bool
+    show_trace: bool
+
+    def engine(self, report: Report) -> NativeEngine:
+        """The engine that builds this user's configurations."""
+        from invar.engines.native import NativeEngine
+
+        return NativeEngine(self.home, report, mirrors=self.mirrors, environment=os.environ, show_trace=self.show_trace)
 
     @contextmanager
     def reporting(self) -> Iterator[Report]:

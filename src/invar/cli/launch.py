@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from typing import Any, Literal
 from invar.cli.context import Session
 from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Report
-from invar.engines.native import Built, NativeEngine
+from invar.engines.native import Built
 from invar.engines.project import Project
 from invar.image.tools import Tools
 from invar.system.record import System
@@ -49,7 +48,7 @@ def launchable(
     user_data: Path | None,
 ) -> Launch:
     """Build what has to be built, and say how to start it."""
-    engine = NativeEngine(session.home, report, mirrors=session.mirrors, environment=os.environ)
+    engine = session.engine(report)
     built: Built | None = None
     if place.is_dir() or place.suffix == ".nix":
         built = engine.build(Project.at(place), "amazon")

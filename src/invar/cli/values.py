@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -32,18 +31,17 @@ def expression_text(
     try:
         return with_big_stack(evaluate)
     except NixError as error:
-        raise told(error, evaluator.sources) from error
+        raise told(error, evaluator.sources, show_trace=session.show_trace) from error
 
 
 def configuration_text(
     session: Session, report: Report, target: str, attribute: str | None, style: Style, *, strict: bool
 ) -> str:
     """A value of a configuration (`DIR#PATH`), or its whole system record (`DIR`), as text. Raises InvarError."""
-    from invar.engines.native import NativeEngine
     from invar.engines.project import Project
 
     place, _, path = target.partition("#")
-    engine = NativeEngine(session.home, report, mirrors=session.mirrors, environment=os.environ)
+    engine = session.engine(report)
     project = Project.at(Path(place or "."))
     full = ".".join(part for part in (path, attribute) if part)
     if not full:

@@ -67,7 +67,13 @@ class NativeEngine:
     """Everything that one user's native builds share: store, mirrors, report."""
 
     def __init__(
-        self, home: Home, report: Report, *, mirrors: tuple[str, ...] = (), environment: Mapping[str, str]
+        self,
+        home: Home,
+        report: Report,
+        *,
+        mirrors: tuple[str, ...] = (),
+        environment: Mapping[str, str],
+        show_trace: bool = False,
     ) -> None:
         self.home = home
         self.report = report
@@ -76,6 +82,7 @@ class NativeEngine:
         )
         self._mirror_options = mirrors
         self._environment = environment
+        self._show_trace = show_trace
 
     def evaluate(self, project: Project) -> Evaluation:
         """The configuration under its lock; without a lock, versions and store paths of packages are unknown."""
@@ -84,7 +91,12 @@ class NativeEngine:
     def value(self, project: Project, show: Callable[[Configuration], str]) -> str:
         """What `show` makes of the evaluated configuration, as text."""
         return evaluate_value(
-            project.configuration, self._universe(project), self.report, show, cache_dir=self.home.code
+            project.configuration,
+            self._universe(project),
+            self.report,
+            show,
+            cache_dir=self.home.code,
+            show_trace=self._show_trace,
         )
 
     def lock(self, project: Project, *, update: bool = False, dry_run: bool = False) -> Locked:
@@ -161,7 +173,9 @@ class NativeEngine:
         return LockedUniverse(read_lock(project.lock)) if project.lock.exists() else EmptyUniverse()
 
     def _evaluate(self, project: Project, universe: Universe) -> Evaluation:
-        return evaluate(project.configuration, universe, self.report, cache_dir=self.home.code)
+        return evaluate(
+            project.configuration, universe, self.report, cache_dir=self.home.code, show_trace=self._show_trace
+        )
 
     def _mirrors(self, lock: Lock | None) -> Mirrors:
         return find_mirrors(

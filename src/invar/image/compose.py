@@ -75,9 +75,7 @@ def write_database(debs: Mapping[str, UnpackedDeb], root: Path) -> None:
     """dpkg's database below `root`, in which every package is "install ok unpacked"."""
     admin = root / DPKG
     for name in ("info", "triggers", "updates", "alternatives", "parts"):
-        (admin / name).mkdir(parents=True)
-    for parent in (root, root / "var", root / "var/lib", admin):
-        parent.chmod(0o755)
+        _make_directory(admin / name)
     _write(admin / "status", status(debs.values()), 0o644)
     for name in ("available", "diversions", "statoverride"):
         _write(admin / name, "", 0o644)
@@ -120,7 +118,15 @@ def _check_merged_usr(debs: Mapping[str, UnpackedDeb]) -> None:
         )
 
 
+def _make_directory(path: Path) -> None:
+    """Make a directory and its parents, 0755 whatever the umask: copied up, their modes would reach the layer."""
+    for directory in (*reversed(path.parents), path):
+        if not directory.exists():
+            directory.mkdir()
+            directory.chmod(0o755)
+
+
 def _write(path: Path, text: str, mode: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_directory(path.parent)
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)

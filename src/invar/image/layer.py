@@ -13,8 +13,8 @@ BLOCK = 4096
 class Layer:
     """A layer in the store.
 
-    `image` is one file: `data_blocks` blocks of EROFS, then the verity hash tree (no superblock; format 1, SHA-256, 4 KiB blocks),
-    `total_blocks` in all. `root_hash` and `salt` are lower-case hex.
+    `image` is one file: `data_blocks` blocks of EROFS, then the verity hash tree (no superblock; format 1, SHA-256,
+    4 KiB blocks), `total_blocks` in all. `root_hash` and `salt` are lower-case hex.
     """
 
     kind: Literal["packages", "config"]
@@ -35,9 +35,10 @@ class Layer:
 class PackagesLayer:
     """The packages layer and what else came out of building it.
 
-    `accounts` holds the text of passwd, group, shadow and gshadow as the packages left them. `kernel` is the vmlinuz, `modules` the
-    directory that holds `lib/modules/VERSION` (both outside the EROFS's compression, for the initrd). `programs` maps a Debian package
-    to the absolute paths of the programs in it, `packages` maps each installed package to its version.
+    `accounts` holds the text of passwd, group, shadow and gshadow as the packages left them. `kernel` is the vmlinuz,
+    `modules` the directory that holds `lib/modules/VERSION` (both outside of the EROFS, for the initrd). `programs`
+    maps a Debian package to the absolute paths of the programs in it, `packages` each installed package to its
+    version.
     """
 
     layer: Layer

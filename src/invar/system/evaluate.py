@@ -10,7 +10,7 @@ from typing import Any
 from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.nix import NixError, NixString, deep_force, render, with_big_stack
-from invar.nixos.configuration import Configuration, evaluate_configuration
+from invar.nixos.configuration import LIBRARY, Configuration, evaluate_configuration
 from invar.nixos.names import Universe
 from invar.nixos.objects import Object
 from invar.system.decode import system_from_data
@@ -25,14 +25,16 @@ class Evaluation:
     configuration: Configuration
 
 
-def evaluate(path: Path, universe: Universe, report: Report, *, cache_dir: Path | None) -> Evaluation:
+def evaluate(
+    path: Path, universe: Universe, report: Report, *, cache_dir: Path | None, show_trace: bool = False
+) -> Evaluation:
     """Evaluate a configuration (a .nix file) to its System.
 
     `universe` tells versions of packages; `cache_dir` keeps compiled code. Raises InvarError, rendered from the
     language's error with file, line, source and trace.
     """
     with report.stage("evaluate"):
-        return with_big_stack(_evaluate, path, universe, report, cache_dir)
+        return with_big_stack(_evaluate, path, universe, report, cache_dir, show_trace)
 
 
 def evaluate_value(
@@ -42,6 +44,7 @@ def evaluate_value(
     show: Callable[[Configuration], str],
     *,
     cache_dir: Path | None,
+    show_trace: bool = False,
 ) -> str:
     """Evaluate a configuration and show a part of it: `show` runs where values may be forced. Raises InvarError."""
 
@@ -49,29 +52,32 @@ def evaluate_value(
         try:
             return show(evaluate_configuration(path, universe, cache_dir=cache_dir, on_warn=report.warn))
         except NixError as error:
-            raise told(error) from error
+            raise told(error, show_trace=show_trace) from error
 
     with report.stage("evaluate"):
         return with_big_stack(work)
 
 
-def _evaluate(path: Path, universe: Universe, report: Report, cache_dir: Path | None) -> Evaluation:
+def _evaluate(path: Path, universe: Universe, report: Report, cache_dir: Path | None, show_trace: bool) -> Evaluation:
     try:
         configuration = evaluate_configuration(path, universe, cache_dir=cache_dir, on_warn=report.warn)
         context: set[str] = set()
         data = plain_data(deep_force(configuration.attribute("system.build.invar")), context)
         objects = configuration.objects.closure(sorted(context))
     except NixError as error:
-        raise told(error) from error
+        raise told(error, show_trace=show_trace) from error
     return Evaluation(system_of(data, objects), configuration)
 
 
-def told(error: NixError, sources: Mapping[str, str] | None = None) -> InvarError:
+def told(error: NixError, sources: Mapping[str, str] | None = None, *, show_trace: bool = False) -> InvarError:
     """A fault of the language as Invar's error: its first line is what, the rest (place, source, trace) why.
 
-    `sources` has the texts of what is no file.
+    `sources` has the texts of what is no file. Without `show_trace` frames inside the module library are left out:
+    they tell how Invar works, not what to change.
     """
-    text = render(error, sources).removeprefix("error: ")
+    if not show_trace:
+        error.frames = [frame for frame in error.frames if frame.pos and not frame.pos.file.startswith(f"{LIBRARY}/")]
+    text = render(error, sources, show_trace=show_trace).removeprefix("error: ")
     what, _, rest = text.partition("\n")
     return InvarError(what, why=rest.strip("\n") or None)
 

@@ -40,7 +40,12 @@ def wanted_from_environment(environment: Mapping[str, str] | None = None) -> Wan
 
 
 def resolve(wanted: Wanted, install: QemuInstall, home: Home, report: Report) -> qemu.Accelerator:
-    """The accelerator to use. "auto" is KVM if firmware runs under it, which is remembered until the host reboots."""
+    """The accelerator to use. "auto" is what INVAR_ACCEL says, else KVM if firmware runs under it.
+
+    The latter is remembered until the host reboots. Raises InvarError when INVAR_ACCEL is none of the choices.
+    """
+    if wanted == "auto":
+        wanted = wanted_from_environment()
     if wanted != "auto":
         return wanted
     if not os.access(_KVM, os.R_OK | os.W_OK):

@@ -1,4 +1,4 @@
-"""What a later command needs of a machine beside its record: the tools that reach it, and the system that it should run."""
+"""What a later command needs of a machine beside its record: the tools that reach it, the system it should run."""
 
 from __future__ import annotations
 
