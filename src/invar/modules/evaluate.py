@@ -161,6 +161,12 @@ def _build_root(evaluation: Evaluation) -> Group:
 
 
 def _read_argument(evaluation: Evaluation, name: str, file: str) -> Value:
+    if evaluation._root.code is blackhole:
+        raise NixInfiniteRecursion(
+            f"infinite recursion encountered: `imports' depend on the module argument `{name}' of `{file}', which is "
+            "not in `specialArgs'",
+            hint="arguments from `_module.args' are known only after all imports are: pass it in `specialArgs'",
+        )
     arguments = evaluation.module_option("args")
     if name not in arguments:
         known = [*evaluation.special_args, *arguments, "config", "options", "lib"]

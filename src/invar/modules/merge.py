@@ -9,7 +9,6 @@ from invar.modules.errors import OptionError
 from invar.modules.functions import is_function
 from invar.modules.properties import DEFAULT_PRIORITY, Definition, discharge, in_order, property_tag, strongest
 from invar.modules.render import show_definitions, show_files, show_option
-from invar.nix.errors import NixError, add_context
 from invar.nix.operators import equal
 from invar.nix.runtime import call, force
 from invar.nix.values import Primop, Value, context_of, with_context
@@ -52,10 +51,6 @@ class Merged:
                 raise self._wrong_type()
         return self.type.merge(self.loc, definitions)
 
-    def optional_value(self) -> tuple[bool, Value]:
-        """(True, merged value) or (False, None) when not defined."""
-        return (True, self.value()) if self.definitions else (False, None)
-
     def _wrong_type(self) -> OptionError:
         invalid = [definition for definition in self.definitions if not self.type.check(force(definition.value))]
         return fault(
@@ -74,11 +69,7 @@ def merge_definitions(loc: Loc, type_: OptionType, definitions: Sequence[Definit
     else:
         final = []
         for definition in definitions:
-            try:
-                final += discharge(definition)
-            except NixError as error:
-                add_context(error, f"while evaluating definitions from `{definition.file}'", definition.position())
-                raise
+            final += discharge(definition)
     final, highest = strongest(final)
     return Merged(loc, type_, in_order(final), highest if final else DEFAULT_PRIORITY)
 

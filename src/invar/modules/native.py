@@ -51,25 +51,15 @@ class Importer(Protocol):
         """The value of the file."""
 
 
-class _LateImporter:
-    """Stands for an evaluator that is not made yet: its builtins are needed to make it."""
-
-    evaluator: Evaluator
-
-    def import_file(self, path: str, /) -> Value:
-        return self.evaluator.import_file(path)
-
-
 def evaluator_with_modules(**settings: Any) -> Evaluator:
     """`Evaluator(**settings)` whose `builtins.invarModules` is the module system."""
-    importer = _LateImporter()
-    extra = {**native_builtins(importer), **settings.pop("extra_builtins", {})}
-    importer.evaluator = Evaluator(extra_builtins=extra, **settings)
-    return importer.evaluator
+    evaluator = Evaluator(**settings)
+    evaluator.builtins.update(native_builtins(evaluator))
+    return evaluator
 
 
 def native_builtins(evaluator: Importer) -> dict[str, Value]:
-    """`{ invarModules = lib: { evalModules, mkOption, types, ... }; }` for `Evaluator(extra_builtins=...)`.
+    """`{ invarModules = lib: { evalModules, mkOption, types, ... }; }`, to be added to an evaluator's `builtins`.
 
     `lib` is what modules get as their argument of that name; it is not evaluated before one of them uses it.
     """

@@ -9,7 +9,7 @@ from invar.modules.errors import OptionError
 from invar.modules.merge import Loc, Merged, merge_definitions
 from invar.modules.properties import OPTION_DEFAULT_PRIORITY, Definition, Override, push_down
 from invar.modules.render import UNKNOWN_FILE, show_definitions, show_option, show_place, show_value
-from invar.modules.types.base import OptionType, type_from_value
+from invar.modules.types.base import OptionType, TypeAttrs, type_from_value
 from invar.modules.types.scalars import unspecified_type
 from invar.nix.errors import NixError, NixInfiniteRecursion, add_context
 from invar.nix.runtime import blackhole, call, delay, force, thunk
@@ -139,7 +139,10 @@ def _declared_type(attributes: dict[str, Value], option: Option, declaration: De
     if "type" not in attributes:
         return unspecified_type
     try:
-        return type_from_value(attributes["type"], f" as `type' of the option `{show_option(option.loc)}'")
+        given = force(attributes["type"])
+        if isinstance(given, TypeAttrs):
+            return given.native
+        return type_from_value(given, f" as `type' of the option `{show_option(option.loc)}'")
     except NixError as error:
         add_context(
             error, f"while evaluating the type of the option `{show_option(option.loc)}'", declaration.position()
@@ -194,9 +197,11 @@ def _evaluate_option(option: Option) -> Value:
     except NixError as error:
         if isinstance(error, OptionError) and error.loc[: len(option.loc)] == option.loc:
             error.declare(option.places())
-        add_context(
-            error, f"while evaluating the option `{show_option(option.loc)}'", option.declarations[0].position()
-        )
+        elif isinstance(error, NixInfiniteRecursion) and error.hint is None:
+            error.hint = f"the value of the option `{show_option(option.loc)}' depends on itself"
+        if error.frames or not isinstance(error, OptionError) or error.loc != option.loc:
+            place = option.declarations[0].position()
+            add_context(error, f"while evaluating the option `{show_option(option.loc)}'", place)
         raise
 
 

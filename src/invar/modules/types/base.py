@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from invar.modules.errors import OptionError
-from invar.modules.merge import Loc, merge_default, merge_definitions
+from invar.modules.merge import Loc, merge_default
 from invar.modules.properties import Definition, definition_from_value
 from invar.nix.runtime import call, delay, force
 from invar.nix.values import Primop, Value, type_name
@@ -32,10 +32,6 @@ class OptionType:
     def merge(self, loc: Loc, definitions: list[Definition]) -> Value:
         """The value of one or more definitions that all passed `check`."""
         return merge_default(loc, definitions)
-
-    def merge_one_entry(self, loc: Loc, definition: Definition) -> tuple[bool, Value]:
-        """(defined, value) of a single undecided definition: an element of a list or an attribute."""
-        return merge_definitions(loc, self, [definition]).optional_value()
 
     def sub_options(self, prefix: Loc) -> Value:
         """The options below an option of this type, for documentation: an attribute set."""
@@ -234,11 +230,3 @@ def _type_merge(native: OptionType, functor: Value) -> Value:
     if str(force(attrs["name"])) == native.name and not native.nested():
         return native.value()
     return None
-
-
-def names_of(definitions: Sequence[Definition]) -> list[str]:
-    """The attribute names that definitions (of sets) give, each once, in order of appearance."""
-    names: dict[str, None] = {}
-    for definition in definitions:
-        names.update(dict.fromkeys(force(definition.value)))
-    return list(names)

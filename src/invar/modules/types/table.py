@@ -99,7 +99,8 @@ _PLAIN: dict[str, OptionType] = {
 
 
 def _of(name: str, make: Callable[[OptionType], OptionType]) -> Primop:
-    return Primop(name, 1, lambda element: make(type_from_value(element, f" as argument of `types.{name}'")).value())
+    where = f" as argument of `types.{name}'"
+    return Primop(name, 1, lambda element: make(type_from_value(element, where)).value())
 
 
 def _ints() -> dict[str, Value]:
