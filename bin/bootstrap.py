@@ -73,6 +73,8 @@ def make(kind: str, place: Path) -> None:
         arguments = ["install", "--quiet", "--require-hashes", "--no-deps", "-r", str(ROOT / REQUIREMENTS[kind])]
         say(f"installing the {kind} dependencies ...")
         run([*pip, "--disable-pip-version-check", *arguments])
+        # What ensurepip brings along hooks itself into every start of the interpreter.
+        subprocess.run([*pip, "uninstall", "--quiet", "--yes", "setuptools"], capture_output=True)
     site = run([str(python), "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip()
     (Path(site) / "invar-clone.pth").write_text(str(ROOT / "src") + "\n")
 

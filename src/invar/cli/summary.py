@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from invar.core.events import Report
-from invar.engines.native import Built
 from invar.image.info import INFO_FILE
-from invar.image.layer import Layer
-from invar.vm.checks import CheckReport
-from invar.vm.record import Machine
+
+if TYPE_CHECKING:
+    from invar.core.events import Report
+    from invar.engines.native import Built
+    from invar.image.layer import Layer
+    from invar.vm.checks import CheckReport
+    from invar.vm.record import Machine
 
 
 def build_result(built: Built, path: Path, report: Report) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from invar.core.events import Report
 from invar.debian import deb
 from invar.debian.deb import UnpackedDeb
-from invar.debian.fetch import fetch_each
 from invar.debian.lock import LockedPackage
 from invar.debian.mirrors import Mirrors
 from invar.store.objects import Store
@@ -55,6 +54,8 @@ def _unpack_all(
     date: str | None,
     workers: int,
 ) -> dict[str, UnpackedDeb]:
+    from invar.debian.fetch import fetch_each  # the HTTP client is not loaded by builds that fetch nothing
+
     futures: dict[str, Future[UnpackedDeb]] = {}
     executor = ThreadPoolExecutor(workers, thread_name_prefix="unpack")
 

@@ -46,7 +46,8 @@ class Body:
 class Transport:
     """Connections to mirrors, kept open and shared by threads.
 
-    `proxies` maps "http" and "https" to a proxy's address, "no" to the hosts that need none (see `read_proxies`).
+    `proxies` maps "http" and "https" to a proxy's address, "no" to the hosts that need none (see
+    `proxies.read_proxies`).
     `stall` is how long (seconds) a mirror may be silent.
     """
 
@@ -115,17 +116,6 @@ class Transport:
         finally:
             # A response read to its end gives its connection back; another one's connection is of no further use.
             response.close()
-
-
-def read_proxies(environment: Mapping[str, str]) -> dict[str, str]:
-    """The proxies an environment names: `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, in either case."""
-    found: dict[str, str] = {}
-    for scheme in ("http", "https", "no"):
-        for name in (f"{scheme}_proxy", *(("all_proxy",) if scheme != "no" else ())):
-            value = environment.get(name) or environment.get(name.upper())
-            if value:
-                found.setdefault(scheme, value)
-    return found
 
 
 def _chunks(response: urllib3.BaseHTTPResponse, address: str, deadline: float) -> Iterator[bytes]:

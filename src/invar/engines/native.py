@@ -11,7 +11,6 @@ from invar.core.home import Home
 from invar.debian.changes import Change, diff_locks
 from invar.debian.lock import Lock, check_requests, read_lock, write_lock
 from invar.debian.mirrors import Mirrors, find_mirrors
-from invar.debian.resolve import make_lock, open_universe
 from invar.engines.project import Project
 from invar.image.assemble import Image, assemble
 from invar.image.config_layer import build_config_layer
@@ -104,6 +103,8 @@ class NativeEngine:
 
         What is locked stays, unless `update` moves everything to the archive's newest.
         """
+        from invar.debian.resolve import make_lock, open_universe  # loads OpenPGP and HTTP, of use here only
+
         previous = read_lock(project.lock) if project.lock.exists() else None
         mirrors = self._mirrors(previous)
         now = datetime.now(UTC)
@@ -153,6 +154,8 @@ class NativeEngine:
 
     def own_tools(self) -> Tools:
         """Tools for image files that come without a lock: pinned once for this user, by `tools.lock` in the home."""
+        from invar.debian.resolve import make_lock
+
         path = self.home.root / "tools.lock"
         if path.exists():
             return self.tools(read_lock(path))
