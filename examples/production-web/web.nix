@@ -6,7 +6,7 @@ in
 {
   services.nginx = {
     enable = true;
-    virtualHosts.default = {
+    virtualHosts."_" = {
       default = true;
       root = pkgs.writeTextDir "index.html" ''
         <!DOCTYPE html>

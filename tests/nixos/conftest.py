@@ -102,17 +102,20 @@ def evaluate_at(cache: Path) -> Callable[[Path], Evaluated]:
     return run
 
 
-@pytest.fixture
-def evaluate(tmp_path: Path, evaluate_at: Callable[[Path], Evaluated]) -> Evaluate:
+@pytest.fixture(scope="session")
+def evaluate(tmp_path_factory: pytest.TempPathFactory, evaluate_at: Callable[[Path], Evaluated]) -> Evaluate:
     """`evaluate(body)`: the configuration `{ pkgs, lib, config, ... }: { BODY }`, with other files beside it."""
+    known: dict[tuple[str, str], Evaluated] = {}
 
     def run(body: str, files: dict[str, str] | None = None) -> Evaluated:
-        project = tmp_path / "project"
-        project.mkdir(exist_ok=True)
-        (project / "configuration.nix").write_text(f"{{ pkgs, lib, config, modulesPath, ... }}:\n{{\n{body}\n}}\n")
-        for name, content in (files or {}).items():
-            (project / name).parent.mkdir(parents=True, exist_ok=True)
-            (project / name).write_text(content)
-        return evaluate_at(project)
+        key = body, repr(files)
+        if key not in known:
+            project = tmp_path_factory.mktemp("project")
+            text = f"{{ pkgs, lib, config, modulesPath, ... }}:\n{{\n{body}\n}}\n"
+            for name, content in {"configuration.nix": text, **(files or {})}.items():
+                (project / name).parent.mkdir(parents=True, exist_ok=True)
+                (project / name).write_text(content)
+            known[key] = evaluate_at(project)
+        return known[key]
 
     return run

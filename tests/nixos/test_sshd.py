@@ -103,6 +103,6 @@ def test_sshd_itself_accepts_the_text(evaluate, tmp_path):
     (tmp_path / "sshd_config").write_text(text.replace("/var/lib/ssh/ssh_host_ed25519_key", str(key)))
     sshd = shutil.which("sshd") or "/usr/sbin/sshd"
     done = subprocess.run([sshd, "-t", "-f", str(tmp_path / "sshd_config")], capture_output=True, text=True)
-    if "Missing privilege separation directory" in done.stderr:
-        pytest.skip("sshd has no /run/sshd here")
+    if "rivilege separation" in done.stderr:
+        pytest.skip("sshd has neither its user nor its directory here")
     assert done.returncode == 0, done.stderr

@@ -2,7 +2,7 @@
 {
   lib,
   addObject,
-  package,
+  debianPackage,
   packages,
   pythonPackages,
   withPackages,
@@ -121,7 +121,7 @@ let
     kernelAtLeast = lib.versionAtLeast kernel.version;
   };
   architecture = (lib.systems.elaborate system).debian;
-  pythonWithPackages = choose: withPackages "python3-env" ([ (package "python3") ] ++ choose pythonPackages);
+  pythonWithPackages = choose: withPackages "python3-env" ([ (debianPackage "python3") ] ++ choose pythonPackages);
   noBuilderNames = [
     "runCommand"
     "runCommandLocal"
@@ -259,15 +259,15 @@ lib.genAttrs noBuilderNames (name: noBuilders "pkgs.${name}")
 
   python3Packages = pythonPackages;
   python313Packages = pythonPackages;
-  python3 = package "python3" // {
+  python3 = debianPackage "python3" // {
     pkgs = pythonPackages;
     withPackages = pythonWithPackages;
   };
   python313 = python3;
 
-  linuxPackages = kernelPackages packages."linux-image-${architecture}";
+  linuxPackages = kernelPackages (debianPackage "linux-image-${architecture}");
   linuxPackages_6_12 = linuxPackages;
   linuxPackages_latest = linuxPackages;
-  linuxPackages_cloud = kernelPackages packages."linux-image-cloud-${architecture}";
-  linuxPackages_rt = kernelPackages packages."linux-image-rt-${architecture}";
+  linuxPackages_cloud = kernelPackages (debianPackage "linux-image-cloud-${architecture}");
+  linuxPackages_rt = kernelPackages (debianPackage "linux-image-rt-${architecture}");
 }

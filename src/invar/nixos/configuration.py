@@ -8,7 +8,7 @@ from pathlib import Path
 
 from invar.core.errors import InvarError
 from invar.modules.native import eval_modules, native_builtins
-from invar.nix import Evaluator, Primop, Value, call, force
+from invar.nix import Evaluator, NixError, Primop, Value, call, force
 from invar.nix import Path as NixPath
 from invar.nix.errors import NixMissingAttribute, did_you_mean, nearest
 from invar.nixos.names import Universe
@@ -128,11 +128,18 @@ def split_attribute_path(path: str) -> list[str]:
 def _enforce(configuration: Configuration, on_warn: Callable[[str], None]) -> None:
     """Tell warnings, and raise InvarError for assertions that do not hold."""
     config = force(configuration.config)
-    failed = [
-        str(force(force(one)["message"]))
-        for one in force(config["assertions"])
-        if force(force(one)["assertion"]) is not True
-    ]
+    failed: list[str] = []
+    fault: NixError | None = None
+    for one in force(config["assertions"]):
+        try:
+            assertion = force(one)
+            if force(assertion["assertion"]) is not True:
+                failed.append(str(force(assertion["message"])))
+        except NixError as error:
+            # An assertion that fails may well be the reason why another cannot be decided.
+            fault = fault or error
+    if not failed and fault is not None:
+        raise fault
     if failed:
         count = "an assertion" if len(failed) == 1 else f"{len(failed)} assertions"
         raise InvarError(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Protocol
 
 _DATA = files("invar.nixos") / "data"
+_DEBIAN_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+"""Debian Policy, section 5.6.1. What Nix itself asks a set for (`_type`, `outPath`) is no such name."""
 
 
 class Universe(Protocol):
@@ -55,7 +58,7 @@ def meaning(name: str, universe: Universe) -> Meaning | None:
     if spec is not None:
         passthru = tuple((key, value) for key, value in spec.items() if key not in {"debian", "main", "shell"})
         return Meaning(name, tuple(spec["debian"]), spec["main"], spec.get("shell"), passthru)
-    if universe.version(name) is not None or name in debian_names():
+    if _DEBIAN_NAME.fullmatch(name) and (universe.version(name) is not None or name in debian_names()):
         return Meaning(name, (name,), name, None, ())
     return None
 

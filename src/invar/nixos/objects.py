@@ -73,7 +73,7 @@ class Objects:
     def closure(self, paths: Iterable[str]) -> tuple[Object, ...]:
         """The objects at these store paths and everything that they refer to, sorted by path.
 
-        Raises NixError when a path belongs to no object of this evaluation, or to one that a builder would have to make.
+        Raises NixError when a path belongs to no object of this evaluation, or to one that has to be built.
         """
         found: dict[str, Object] = {}
         todo = [store_root(context_path(path)) for path in paths]

@@ -102,16 +102,18 @@ def make_packages(
     builders make is registered in `objects`.
     """
 
-    def make(name: str) -> dict[str, Value] | None:
-        found = meaning(name, universe)
-        return None if found is None else package(found, universe, objects, system)
+    def pending(found: Meaning | None) -> Value:
+        return None if found is None else delay(lambda: package(found, universe, objects, system))
 
-    def make_python(name: str) -> dict[str, Value] | None:
-        dashed = name.lower().replace("_", "-")
-        found = meaning(PYTHON_PREFIX + dashed, universe) or meaning(
-            f"{PYTHON_PREFIX}{dashed.removeprefix('python-')}", universe
-        )
-        return None if found is None else package(found, universe, objects, system)
+    def make(name: str) -> Value:
+        return pending(meaning(name, universe))
+
+    def make_python(name: str) -> Value:
+        dashed = name.lower().replace("_", "-").removeprefix("python-")
+        return pending(meaning(PYTHON_PREFIX + dashed, universe))
+
+    def of_debian(name: str) -> Value:
+        return pending(Meaning(name, (name,), name, None, ()))
 
     python = PackageSet(
         {},
@@ -123,7 +125,7 @@ def make_packages(
         load_builders(
             {
                 "addObject": Primop("addObject", 1, lambda argument: _add_object(objects, argument)),
-                "package": Primop("package", 1, lambda name: make(force(name))),
+                "debianPackage": Primop("debianPackage", 1, lambda name: of_debian(str(force(name)))),
                 "packages": packages,
                 "pythonPackages": python,
                 "withPackages": Primop(

@@ -108,12 +108,6 @@ in
 
       "profile".text = ''
         # Read by login shells.
-        if [ "$(id -u)" -eq 0 ]; then
-          PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
-        else
-          PATH=/usr/local/bin:/usr/bin:/usr/local/games:/usr/games
-        fi
-        export PATH
         . /etc/set-environment
       ''
       + cfg.shellInit

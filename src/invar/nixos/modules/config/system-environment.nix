@@ -39,12 +39,19 @@ in
   };
 
   config.environment = {
+    # Everybody finds everything that is installed, as on NixOS.
+    sessionVariables.PATH = lib.mkDefault [
+      "/usr/local/sbin"
+      "/usr/local/bin"
+      "/usr/sbin"
+      "/usr/bin"
+    ];
     etc.environment.text = lib.concatStrings (
       lib.mapAttrsToList (name: value: "${name}=\"${asText value}\"\n") (
         variables
         // lib.mapAttrs (_: suffixes: map (suffix: "/usr${suffix}") suffixes) cfg.profileRelativeSessionVariables
       )
     );
-    variables = variables;
+    inherit variables;
   };
 }

@@ -61,6 +61,7 @@ in
       libpam-systemd
       netbase
       procps
+      shadow
       systemd
       udev
     ];

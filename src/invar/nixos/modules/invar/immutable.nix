@@ -75,12 +75,6 @@
   ];
 
   environment.etc = {
-    # Empty: systemd mounts an id over it, the machine's own (DMI) in a virtual machine. "uninitialized" would make a first boot of it.
-    "machine-id" = {
-      text = "";
-      mode = "0444";
-    };
-    "mtab".source = "/proc/self/mounts";
     "default/locale".source = "/etc/locale.conf";
 
     # In the place of Debian's, which write into /etc.

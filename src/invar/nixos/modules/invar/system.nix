@@ -2,6 +2,7 @@
 {
   config,
   lib,
+  modulesPath,
   options,
   utils,
   ...
@@ -49,8 +50,10 @@ let
     definition:
     lib.concatMap (package: map (name: { inherit name; origin = definition.file; }) (package.debian or [ ])) definition.value
   ) options.environment.systemPackages.definitionsWithLocations;
-  # Of several modules that want a package, the user's own are named.
   byName = lib.groupBy (request: request.name) requests;
+  # Of several modules that want a package, one of the user's own is named.
+  foremost =
+    same: lib.findFirst (request: !(lib.hasPrefix "${modulesPath}/" request.origin)) (lib.head same) same;
 in
 {
   options = {
@@ -78,7 +81,7 @@ in
     inherit (config.system) name;
     host_name = config.networking.hostName;
     inherit (config.nixpkgs) architecture;
-    packages = lib.mapAttrsToList (_: same: lib.last same) byName;
+    packages = lib.mapAttrsToList (_: foremost) byName;
     kernel_package = lib.head config.boot.kernelPackages.kernel.debian;
     kernel_params = lib.unique config.boot.kernelParams;
     initrd_modules = lib.unique (config.boot.initrd.availableKernelModules ++ config.boot.initrd.kernelModules);

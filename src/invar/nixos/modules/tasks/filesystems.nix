@@ -1,5 +1,10 @@
 # Mounts beside those that the image makes itself (/, /var): data volumes, in /etc/fstab.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   inherit (lib) mkOption types;
   own = [
@@ -21,6 +26,15 @@ let
     "/tmp/"
   ];
   mounts = lib.filter (fs: fs.enable && !(lib.elem fs.mountPoint own)) (lib.attrValues config.fileSystems);
+  # What makes, checks and mounts file systems of a type.
+  programs = {
+    ext4 = [ pkgs.e2fsprogs ];
+    xfs = [ pkgs.xfsprogs ];
+    btrfs = [ pkgs.btrfs-progs ];
+    vfat = [ pkgs.dosfstools ];
+    nfs = [ pkgs.nfs-utils ];
+    nfs4 = [ pkgs.nfs-utils ];
+  };
   deviceOf = fs: if fs.label != null then "/dev/disk/by-label/${fs.label}" else fs.device;
   fstabLine =
     fs:
@@ -118,6 +132,7 @@ in
     ]) mounts;
     # The initrd has mounted / and /var: without further mounts there is nothing to generate.
     systemd.generators = lib.mkIf (mounts == [ ]) { systemd-fstab-generator = lib.mkDefault "/dev/null"; };
+    environment.systemPackages = lib.unique (lib.concatMap (fs: programs.${fs.fsType} or [ ]) mounts);
     environment.etc.fstab = lib.mkIf (mounts != [ ]) {
       text = lib.concatStrings (
         map (

@@ -50,7 +50,6 @@ in
     virtualisation.amazonImage.enable = true;
 
     boot.kernelPackages = mkDefault pkgs.linuxPackages_cloud;
-    boot.kernelModules = [ "xen-netfront" ];
     boot.initrd.availableKernelModules = [
       "nvme"
       "ena"

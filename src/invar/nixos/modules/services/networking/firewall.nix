@@ -65,19 +65,54 @@ let
     );
   acceptPorts =
     match: protocol: ports: ranges:
-    let
-      set = portSet ports ranges;
-    in
-    lib.optionalString (set != "") "    ${match}${protocol} dport { ${set} } accept\n";
+    lib.optional (ports != [ ] || ranges != [ ]) "${match}${protocol} dport { ${portSet ports ranges} } accept";
   acceptOn =
     match: ports:
     acceptPorts match "tcp" ports.allowedTCPPorts ports.allowedTCPPortRanges
-    + acceptPorts match "udp" ports.allowedUDPPorts ports.allowedUDPPortRanges;
+    ++ acceptPorts match "udp" ports.allowedUDPPorts ports.allowedUDPPortRanges;
   interfaceSet = names: lib.concatMapStringsSep ", " (name: "\"${name}\"") names;
-  indented = text: lib.concatMapStrings (line: lib.optionalString (line != "") "    ${line}\n") (lib.splitString "\n" text);
-  reject = lib.optionalString cfg.rejectPackets "    meta l4proto tcp reject with tcp reset\n    reject\n";
-  logged =
-    match: what: "    ${match}log level info prefix \"refused ${what}: \"\n";
+  linesOf = text: lib.filter (line: line != "") (lib.splitString "\n" text);
+  logged = match: what: "${match}log level info prefix \"refused ${what}: \"";
+  chain = name: lines: "  chain ${name} {\n${lib.concatMapStrings (line: "    ${line}\n") lines}  }\n";
+
+  rpfilter = [
+    "type filter hook prerouting priority mangle + 10; policy drop;"
+    "meta nfproto ipv4 udp sport . udp dport { 67 . 68, 68 . 67 } accept"
+    "fib saddr . mark ${lib.optionalString (cfg.checkReversePath != "loose") ". iif "}oif exists accept"
+  ]
+  ++ linesOf cfg.extraReversePathFilterRules
+  ++ lib.optional cfg.logReversePathDrops (logged "" "by the reverse path filter");
+
+  input = [
+    "type filter hook input priority filter; policy drop;"
+    "iifname { ${interfaceSet ([ "lo" ] ++ cfg.trustedInterfaces)} } accept"
+    "ct state vmap { invalid : drop, established : accept, related : accept, new : jump input-allow, untracked : jump input-allow }"
+  ]
+  ++ lib.optional cfg.logRefusedConnections (logged "tcp flags & (fin | syn | rst | ack) == syn " "connection")
+  ++ lib.optional (cfg.logRefusedPackets && cfg.logRefusedUnicastsOnly) "meta pkttype { broadcast, multicast } drop"
+  ++ lib.optional cfg.logRefusedPackets (logged "" "packet")
+  ++ lib.optionals cfg.rejectPackets [
+    "meta l4proto tcp reject with tcp reset"
+    "reject"
+  ];
+
+  inputAllow =
+    acceptOn "" cfg
+    ++ lib.concatLists (lib.mapAttrsToList (name: ports: acceptOn "iifname \"${name}\" " ports) cfg.interfaces)
+    ++ lib.optional cfg.allowPing "icmp type echo-request ${
+      lib.optionalString (cfg.pingLimit != null) "limit rate ${cfg.pingLimit} "
+    }accept"
+    ++ [
+      "icmpv6 type != { nd-redirect, 139 } accept"
+      "ip6 daddr fe80::/64 udp dport 546 accept"
+    ]
+    ++ linesOf cfg.extraInputRules;
+
+  forward = [
+    "type filter hook forward priority filter; policy drop;"
+    "ct state vmap { invalid : drop, established : accept, related : accept, new : jump forward-allow, untracked : jump forward-allow }"
+  ];
+  forwardAllow = [ "icmpv6 type != { router-renumbering, 139 } accept" ] ++ linesOf cfg.extraForwardRules;
 in
 {
   options.networking.firewall = {
@@ -179,63 +214,10 @@ in
     networking.nftables.tables.nixos-fw = {
       family = "inet";
       content =
-        lib.optionalString (cfg.checkReversePath != false) (
-          ''
-            chain rpfilter {
-              type filter hook prerouting priority mangle + 10; policy drop;
-              meta nfproto ipv4 udp sport . udp dport { 67 . 68, 68 . 67 } accept
-              fib saddr . mark ${lib.optionalString (cfg.checkReversePath != "loose") ". iif "}oif exists accept
-          ''
-          + indented cfg.extraReversePathFilterRules
-          + lib.optionalString cfg.logReversePathDrops (logged "" "by the reverse path filter")
-          + ''
-            }
-          ''
-        )
-        + ''
-          chain input {
-            type filter hook input priority filter; policy drop;
-            iifname { ${interfaceSet ([ "lo" ] ++ cfg.trustedInterfaces)} } accept
-            ct state vmap { invalid : drop, established : accept, related : accept, new : jump input-allow, untracked : jump input-allow }
-        ''
-        + lib.optionalString cfg.logRefusedConnections (logged "tcp flags & (fin | syn | rst | ack) == syn " "connection")
-        + lib.optionalString (cfg.logRefusedPackets && cfg.logRefusedUnicastsOnly) "    pkttype { broadcast, multicast } drop\n"
-        + lib.optionalString cfg.logRefusedPackets (logged "" "packet")
-        + reject
-        + ''
-          }
-
-          chain input-allow {
-        ''
-        + acceptOn "" cfg
-        + lib.concatStrings (lib.mapAttrsToList (name: ports: acceptOn "iifname \"${name}\" " ports) cfg.interfaces)
-        + lib.optionalString cfg.allowPing "    icmp type echo-request ${
-          lib.optionalString (cfg.pingLimit != null) "limit rate ${cfg.pingLimit} "
-        }accept\n"
-        + ''
-            icmpv6 type != { nd-redirect, 139 } accept
-            ip6 daddr fe80::/64 udp dport 546 accept
-        ''
-        + indented cfg.extraInputRules
-        + ''
-          }
-        ''
-        + lib.optionalString cfg.filterForward (
-          ''
-
-            chain forward {
-              type filter hook forward priority filter; policy drop;
-              ct state vmap { invalid : drop, established : accept, related : accept, new : jump forward-allow, untracked : jump forward-allow }
-            }
-
-            chain forward-allow {
-              icmpv6 type != { router-renumbering, 139 } accept
-          ''
-          + indented cfg.extraForwardRules
-          + ''
-            }
-          ''
-        );
+        lib.optionalString (cfg.checkReversePath != false) (chain "rpfilter" rpfilter)
+        + chain "input" input
+        + chain "input-allow" inputAllow
+        + lib.optionalString cfg.filterForward (chain "forward" forward + chain "forward-allow" forwardAllow);
     };
     assertions = [
       {

@@ -93,7 +93,8 @@ in
     })
     (lib.mkIf (!cfg.enable) {
       environment.etc."resolv.conf".text =
-        line "search" net.search + lib.concatStrings (map (server: "nameserver ${server}\n") net.nameservers);
+        lib.optionalString (net.search != [ ]) "search ${lib.concatStringsSep " " net.search}\n"
+        + lib.concatStrings (map (server: "nameserver ${server}\n") net.nameservers);
     })
   ];
 }

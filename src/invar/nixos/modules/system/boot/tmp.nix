@@ -34,6 +34,7 @@ in
     ];
     systemd.mounts = [
       {
+        description = "Temporary Directory /tmp";
         where = "/tmp";
         what = "tmpfs";
         type = "tmpfs";

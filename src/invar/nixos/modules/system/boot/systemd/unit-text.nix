@@ -27,7 +27,9 @@ let
     }
     // unit.unitConfig;
 
-  triggerText = triggers: lib.concatMapStringsSep " " (trigger: lib.replaceStrings [ "\n" ] [ " " ] (toString trigger)) triggers;
+  # What changes with any of the values, and is short.
+  triggerText =
+    triggers: lib.optionalString (triggers != [ ]) (builtins.hashString "sha256" (lib.concatMapStringsSep "\n" toString triggers));
 
   pathText =
     path:
@@ -83,7 +85,9 @@ let
     in
     service.serviceConfig
     // merged "ExecStartPre" (job "pre-start" service.preStart)
-    // lib.optionalAttrs (main != [ ]) { ExecStart = "${lib.head main} ${service.scriptArgs}"; }
+    // lib.optionalAttrs (main != [ ]) {
+      ExecStart = lib.concatStringsSep " " (main ++ lib.optional (service.scriptArgs != "") service.scriptArgs);
+    }
     // merged "ExecStartPost" (job "post-start" service.postStart)
     // merged "ExecReload" (job "reload" service.reload)
     // merged "ExecStop" (job "pre-stop" service.preStop)
