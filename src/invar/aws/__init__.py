@@ -1,0 +1,1 @@
+"""Thin typed calls to AWS: snapshots by EBS direct (with delta), images, parameters."""

@@ -1,0 +1,73 @@
+"""SSM parameters: small published facts, such as the AMI of a configuration in a region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from invar.aws.client import Cloud
+from invar.aws.errors import AWS_ERRORS, code_of, told
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter as it is now; `version` counts its changes from 1."""
+
+    name: str
+    value: str
+    version: int
+
+
+def get_parameter(cloud: Cloud, region: str, name: str) -> Parameter | None:
+    """A parameter, or None where there is none. Raises InvarError."""
+    try:
+        found = cloud.ssm(region).get_parameter(Name=name)["Parameter"]
+    except AWS_ERRORS as error:
+        if code_of(error) == "ParameterNotFound":
+            return None
+        raise told(error, f"ssm:GetParameter {region} {name}") from error
+    return Parameter(found["Name"], found["Value"], found["Version"])
+
+
+def list_parameters(cloud: Cloud, region: str, path: str) -> list[Parameter]:
+    """Every parameter below a path ("/invar/production-web"), by name. Raises InvarError."""
+    try:
+        pages = cloud.ssm(region).get_paginator("get_parameters_by_path").paginate(Path=path, Recursive=True)
+        found = [Parameter(one["Name"], one["Value"], one["Version"]) for page in pages for one in page["Parameters"]]
+    except AWS_ERRORS as error:
+        raise told(error, f"ssm:GetParametersByPath {region} {path}") from error
+    return sorted(found, key=lambda one: one.name)
+
+
+def put_parameter(
+    cloud: Cloud, region: str, name: str, value: str, *, image: bool = False, tags: Mapping[str, str] | None = None
+) -> bool:
+    """Set a parameter. False, and nothing is written, where it has that value already. Raises InvarError.
+
+    `image`: the value is an AMI id, which AWS then checks. `tags` are put on when the parameter is new.
+    """
+    before = get_parameter(cloud, region, name)
+    if before is not None and before.value == value:
+        return False
+    ssm = cloud.ssm(region)
+    data_type = "aws:ec2:image" if image else "text"
+    try:
+        if before is not None:
+            ssm.put_parameter(Name=name, Value=value, Type="String", DataType=data_type, Overwrite=True)
+        else:
+            given = [{"Key": key, "Value": one} for key, one in sorted((tags or {}).items())]
+            ssm.put_parameter(Name=name, Value=value, Type="String", DataType=data_type, Tags=given)  # type: ignore[arg-type]
+    except AWS_ERRORS as error:
+        raise told(error, f"ssm:PutParameter {region} {name}") from error
+    return True
+
+
+def delete_parameter(cloud: Cloud, region: str, name: str) -> bool:
+    """Delete a parameter. False where there is none. Raises InvarError."""
+    try:
+        cloud.ssm(region).delete_parameter(Name=name)
+    except AWS_ERRORS as error:
+        if code_of(error) == "ParameterNotFound":
+            return False
+        raise told(error, f"ssm:DeleteParameter {region} {name}") from error
+    return True

@@ -1,0 +1,55 @@
+"""The tags on Invar's images: what an image is, where it came from, and its place in the line of generations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from invar.aws.snapshot_start import TAG_BLOCKS
+
+CONFIGURATION = "invar:configuration"
+GENERATION = "invar:generation"
+SYSTEM = "invar:system"
+SPEC = "invar:spec"
+LOCK = "invar:lock"
+COMMIT = "invar:commit"
+DIRTY = "invar:dirty"
+PARENT = "invar:parent"
+VERSION = "invar:version"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an image is. Digests are lower-case hex; `commit` None: not from a repository."""
+
+    configuration: str
+    system_digest: str
+    spec_digest: str
+    lock_digest: str | None = None
+    commit: str | None = None
+    dirty: bool = False
+
+
+def image_tags(identity: Identity, *, generation: int, parent: str | None, blocks: str, version: str) -> dict[str, str]:
+    """The tags of a new image. `parent`: system digest of the generation before; `blocks`: the block map's digest."""
+    tags = {
+        CONFIGURATION: identity.configuration,
+        GENERATION: str(generation),
+        SYSTEM: identity.system_digest,
+        SPEC: identity.spec_digest,
+        TAG_BLOCKS: blocks,
+        VERSION: version,
+    }
+    optional = {
+        LOCK: identity.lock_digest,
+        COMMIT: identity.commit,
+        DIRTY: "true" if identity.dirty else None,
+        PARENT: parent,
+    }
+    return tags | {key: value for key, value in optional.items() if value is not None}
+
+
+def generation_of(tags: Mapping[str, str]) -> int:
+    """The generation that tags tell of; 0 when they tell of none."""
+    text = tags.get(GENERATION, "")
+    return int(text) if text.isdecimal() else 0

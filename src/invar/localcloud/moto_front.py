@@ -1,0 +1,197 @@
+"""moto behind our own door: its WSGI application, its EC2 operations replaced by ours, its state kept on disk.
+
+Written against moto 5.2.5, which is pinned: `setattr` on EC2Response replaces an operation, ActionResult and
+EC2ClientError come out in the protocol of the call.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import importlib
+import marshal
+import os
+import pickle
+import sys
+import types
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from invar.localcloud.ebs import Caller
+from invar.localcloud.errors import CloudError
+from invar.localcloud.filters import matches
+
+os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+
+import moto.backends
+from moto.core.base_backend import BackendDict
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.responses import ActionResult
+from moto.core.utils import camelcase_to_underscores
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import ec2_backends
+from moto.ec2.responses import EC2Response
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+KEPT_SERVICES = ("autoscaling", "ec2", "elbv2", "iam", "kms", "ssm")
+"""Services whose state survives a restart. They refer to one another, so they are kept together."""
+ACCOUNT = DEFAULT_ACCOUNT_ID
+
+Operation = Callable[[Caller, Mapping[str, Any]], dict[str, Any]]
+
+
+def application() -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
+    """moto's server as a WSGI application, every service behind one address."""
+    return DomainDispatcherApplication(create_backend_app)
+
+
+def encrypted_by_default(account: str, region: str) -> bool:
+    """The EBS setting of a region, as EnableEbsEncryptionByDefault left it."""
+    regions = ec2_backends[account]
+    # Asking a region for the first time makes moto build its default network; nobody has set anything there.
+    return dict.__contains__(regions, region) and bool(regions[region].ebs_encryption_by_default)
+
+
+def replace_operations(operations: Mapping[str, Operation]) -> None:
+    """Answer these EC2 operations (botocore names) ourselves instead of moto."""
+    for name, operation in operations.items():
+        setattr(EC2Response, camelcase_to_underscores(name), _method(operation))
+
+
+def replace_tags(own: Mapping[str, Callable[[Caller, str, dict[str, str | None]], None]], listed: Operation) -> None:
+    """Answer CreateTags and DeleteTags for ids with one of these prefixes, and add `listed` to DescribeTags."""
+    for name, value_of in (("create_tags", lambda tag: tag.get("Value", "")), ("delete_tags", lambda tag: None)):
+        setattr(EC2Response, name, _tag_method(getattr(EC2Response, name), own, value_of))
+    original = EC2Response.describe_tags
+
+    def describe_tags(response: Any) -> ActionResult:
+        result = original(response)
+        assert isinstance(result.result, dict)
+        result.result["Tags"] = [*result.result["Tags"], *_called(listed, response)["Tags"]]
+        return result
+
+    setattr(EC2Response, "describe_tags", describe_tags)  # noqa: B010 (mypy does not let a method be assigned)
+
+
+def described_tags(
+    kinds: Mapping[str, Iterable[tuple[str, Mapping[str, str]]]], filters: Iterable[Mapping[str, Any]]
+) -> list[dict[str, str]]:
+    """DescribeTags' rows out of resource type → (id, tags), by its filters key, value, resource-id, -type, tag:KEY."""
+    listed = list(filters)
+    return [
+        {"ResourceId": identity, "ResourceType": kind, "Key": key, "Value": value}
+        for kind, resources in kinds.items()
+        for identity, tags in resources
+        for key, value in tags.items()
+        if matches(
+            {"key": [key], "value": [value], "resource-id": [identity], "resource-type": [kind], f"tag:{key}": [value]},
+            listed,
+            ("key", "value", "resource-id", "resource-type"),
+        )
+    ]
+
+
+def save_state(path: Path) -> None:
+    """Write moto's state of the kept services, whole or not at all. The caller keeps requests out meanwhile."""
+    state = {name: _plain(_backends(name)) for name in KEPT_SERVICES if f"moto.{name}.models" in sys.modules}
+    temporary = path.with_suffix(".new")
+    with temporary.open("wb") as file:
+        file.write(_made_by())
+        _Pickler(file, protocol=5).dump(state)
+    temporary.replace(path)
+
+
+def load_state(path: Path) -> None:
+    """Bring back what `save_state` wrote with the same Python and moto; other state is left out.
+
+    The file is a pickle: it must be one of our own.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return
+    if not data.startswith(_made_by()):
+        return
+    state = pickle.loads(data[len(_made_by()) :])
+    for name, accounts in state.items():
+        backends = _backends(name)
+        for account, regions in accounts.items():
+            for region, backend in regions.items():
+                backends[account][region].__dict__.update(backend.__dict__)
+
+
+def clear_state() -> None:
+    """Forget everything that moto knows."""
+    BackendDict.reset()
+
+
+class _Pickler(pickle.Pickler):
+    """Also takes what moto's SSM holds: functions without a name, and mappings with constructors of their own."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, types.FunctionType) and "<locals>" in value.__qualname__ and value.__closure__ is None:
+            return _function, (marshal.dumps(value.__code__), value.__module__)
+        if isinstance(value, defaultdict) and type(value) is not defaultdict:
+            return copyreg.__newobj__, (type(value),), vars(value), None, iter(value.items())  # type: ignore[attr-defined]
+        return NotImplemented
+
+
+def _function(code: bytes, module: str) -> types.FunctionType:
+    return types.FunctionType(marshal.loads(code), vars(importlib.import_module(module)))
+
+
+def _made_by() -> bytes:
+    """The first line of the state file: marshalled code and pickled objects belong to one Python and one moto."""
+    return f"invar local cloud, {sys.implementation.cache_tag}, moto {moto.__version__}\n".encode()
+
+
+def _backends(service: str) -> Any:
+    importlib.import_module(f"moto.{service}.models")
+    return moto.backends.get_backend(service)  # type: ignore[call-overload]
+
+
+def _plain(backends: Any) -> dict[str, dict[str, Any]]:
+    return {account: dict(regions.items()) for account, regions in backends.items()}
+
+
+def _method(operation: Operation) -> Callable[[Any], ActionResult]:
+    def method(response: Any) -> ActionResult:
+        response.error_on_dryrun()
+        return ActionResult(_called(operation, response))
+
+    return method
+
+
+def _called(operation: Operation, response: Any) -> dict[str, Any]:
+    region, account = response.region, response.current_account
+    caller = Caller(account, region, encrypted_by_default(account, region))
+    try:
+        return operation(caller, dict(response.params))
+    except CloudError as error:
+        raise EC2ClientError(error.code, error.message) from error
+
+
+def _tag_method(
+    original: Callable[[Any], ActionResult],
+    own: Mapping[str, Callable[[Caller, str, dict[str, str | None]], None]],
+    value_of: Callable[[Mapping[str, str]], str | None],
+) -> Callable[[Any], ActionResult]:
+    def method(response: Any) -> ActionResult:
+        resources = list(response.params.get("Resources") or [])
+        changed = {tag["Key"]: value_of(tag) for tag in response.params.get("Tags") or []}
+        ours = [identity for identity in resources if identity.partition("-")[0] in own]
+
+        def change(caller: Caller, parameters: Mapping[str, Any]) -> dict[str, Any]:
+            for identity in ours:
+                own[identity.partition("-")[0]](caller, identity, dict(changed))
+            return {}
+
+        result = _called(change, response)
+        others = [identity for identity in resources if identity not in ours]
+        if others or not resources:
+            response.params["Resources"] = others
+            return original(response)
+        return ActionResult(result)
+
+    return method
