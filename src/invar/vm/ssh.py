@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +122,7 @@ def learn_host_keys(machine: Machine, install: SshInstall) -> bool:
             )
     if not keys:
         return False
-    temporary = machine.known_hosts.with_name(f"known_hosts.{os.getpid()}")
+    temporary = machine.known_hosts.with_name(f"known_hosts.{os.getpid()}.{threading.get_ident()}")
     temporary.write_text("".join(f"{machine.name} {key}\n" for key in keys), encoding="utf-8")
     temporary.replace(machine.known_hosts)
     return True
