@@ -1,6 +1,6 @@
 """How fast Nix expressions evaluate, beside nix-instantiate where it is installed: CPU seconds, start-up included.
 
-    python bench/nix.py [--runs N] [NAME ...]
+python bench/nix.py [--runs N] [NAME ...]
 """
 
 from __future__ import annotations

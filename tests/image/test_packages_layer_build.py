@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,9 +18,13 @@ import pytest
 from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.core.home import Home
+from invar.debian.deb import UnpackedDeb
 from invar.debian.lock import Lock, write_lock
 from invar.debian.mirrors import Mirrors, find_mirrors
+from invar.debian.provision import fetch_and_unpack
 from invar.debian.resolve import make_lock
+from invar.image.compose import Composition, compose
+from invar.image.configure import script_environment
 from invar.image.layer import BLOCK, PackagesLayer
 from invar.image.pack import MANIFEST
 from invar.image.packages_layer import build_packages_layer, layer_key
@@ -212,6 +217,42 @@ def test_an_ordinary_user_builds_the_same_bytes(built: PackagesLayer, lock: Lock
             assert_same(built.layer.image, Path(done.stdout.strip()))
         finally:
             remove_tree(place / "store")
+
+
+def test_another_clock_gives_the_same_bytes(
+    built: PackagesLayer,
+    lock: Lock,
+    store: Store,
+    mirrors: Mirrors,
+    tools: Tools,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Maintainer scripts see a clock that is 400 days ahead: libfaketime is preloaded from the layer of shims."""
+    fake = make_lock(("libfaketime",), (), mirrors, store, Report(), origins={}, now=datetime.now(UTC))
+    unpacked = fetch_and_unpack([fake.packages["libfaketime"]], store, mirrors, Report())["libfaketime"]
+    library = next(unpacked.data.rglob("libfaketime.so.1"))
+
+    def compose_with_another_clock(debs: Mapping[str, UnpackedDeb], directory: Path) -> Composition:
+        composition = compose(debs, directory)
+        for path, content in {
+            "usr/lib/another-clock.so": library.read_bytes(),
+            "etc/ld.so.preload": b"/usr/lib/another-clock.so\n",
+            "etc/faketimerc": b"+400d\n",
+        }.items():
+            target = composition.shims / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        return composition
+
+    def environment_of_scripts(epoch: int) -> dict[str, str]:
+        return {**script_environment(epoch), "FAKETIME_DISABLE_SHM": "1", "NO_FAKE_STAT": "1"}
+
+    monkeypatch.setattr("invar.image.packages_layer.compose", compose_with_another_clock)
+    monkeypatch.setattr("invar.image.configure.script_environment", environment_of_scripts)
+    other = Store(store_with_debs(tmp_path / "store", lock, store), remove=remove_tree)
+    ahead = build_packages_layer(lock, other, tools, mirrors, Report())
+    assert_same(built.layer.image, ahead.layer.image)
 
 
 def test_a_failed_build_leaves_nothing(

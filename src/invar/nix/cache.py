@@ -1,4 +1,4 @@
-"""Compiled code on disk: by the hash of its source, of this package's version and of the Python that runs it."""
+"""Compiled code on disk: by the hash of its source and of what compiled it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ import marshal
 import os
 import pathlib
 import sys
-import tempfile
 from collections.abc import Callable
 from types import CodeType
 
-from invar.nix.compiler import FORMAT, Compiled
+from invar.nix.compiled import Compiled
 
-_PYTHON = f"{sys.implementation.cache_tag}-{sys.hexversion:x}-{FORMAT}"
+
+def _compiler_revision() -> str:
+    """What compiled code depends on beside its source: this package's own source, and the Python that runs it."""
+    digest = hashlib.sha256()
+    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return f"{sys.implementation.cache_tag}-{sys.hexversion:x}-{digest.hexdigest()}"
 
 
 class CodeCache:
@@ -21,12 +26,13 @@ class CodeCache:
 
     def __init__(self, directory: pathlib.Path | None) -> None:
         self._directory = directory
+        self._revision = _compiler_revision() if directory is not None else ""
         self._known: dict[bytes, Compiled] = {}
 
     def get(self, content: tuple[str, ...], compile_now: Callable[[], Compiled]) -> Compiled:
         """The compiled form of `content`, whose first element is the source text."""
         digest = hashlib.sha256()
-        for part in (_PYTHON, *content):
+        for part in (self._revision, *content):
             data = part.encode("utf-8", "surrogateescape")
             digest.update(len(data).to_bytes(8, "little") + data)
         key = digest.digest()
@@ -60,6 +66,8 @@ class CodeCache:
         place = self._place(key)
         if place is None:
             return
+        import tempfile  # a full cache needs none
+
         payload = marshal.dumps(tuple(compiled))
         try:
             place.parent.mkdir(parents=True, exist_ok=True)

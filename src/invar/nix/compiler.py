@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Callable, Iterable
-from types import CodeType
-from typing import Any, NamedTuple
 
 from invar.nix.ast import Node
+from invar.nix.compiled import Compiled
 from invar.nix.emit_base import Unit
 from invar.nix.emitter import Emitter
 from invar.nix.errors import NixError
 from invar.nix.lexer import Source
 from invar.nix.parser import parse
 from invar.nix.resolve import resolve
-
-FORMAT = 1
-"""Raise it when generated code or its runtime changes, so that cached code is not used any more."""
-
-
-class Compiled(NamedTuple):
-    """What `marshal` can store. Pairs are (name in the generated module, ...)."""
-
-    code: CodeType
-    keys: tuple[tuple[str, str, int, int], ...]
-    paths: tuple[tuple[str, str], ...]
-    builtins: tuple[str, ...]
-    primops: tuple[tuple[str, int], ...]
-    top_names: tuple[str, ...]
-    labels: tuple[tuple[str, tuple[str, int, int]], ...]
-    infos: tuple[tuple[str, Any], ...]
-    closed_thunks: tuple[tuple[str, str], ...]
-    closed_functions: tuple[tuple[str, str, int], ...]
 
 
 def compile_source(
@@ -57,7 +39,9 @@ def compile_tree(
         emitter.at(root.at)
         emitter.function_definition("root", [], [])
         module = ast.Module(unit.functions, [])
-        code = compile(module, "<nix>", "exec", dont_inherit=True, optimize=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # `1 == null` is odd in Python too, but it is valid Nix
+            code = compile(module, "<nix>", "exec", dont_inherit=True, optimize=0)
     except RecursionError:
         raise NixError("the expression is nested too deeply", source.pos(root.at)) from None
     return Compiled(
@@ -69,6 +53,6 @@ def compile_tree(
         tuple(unit.top_names),
         tuple(unit.labels.items()),
         tuple(unit.infos.items()),
-        tuple(unit.closed_thunks),
+        tuple(unit.traits.items()),
         tuple((spelled, code_name, arity) for code_name, (spelled, arity) in unit.closed_functions.items()),
     )

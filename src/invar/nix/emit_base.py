@@ -20,7 +20,7 @@ ARITY_LIMIT = 3
 CONSTRUCTORS = ("", "closure", "closure2", "closure3")
 
 Hint = str
-"""What is known of an expression's value: "" nothing but that it is evaluated; else a type ("int", "num", "str" ...)."""
+"""What is known of a value: "" that it is evaluated and no more; else its type ("num", "str", "list" ...)."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Unit:
     top_names: dict[str, None] = field(default_factory=dict)
     labels: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     infos: dict[str, Any] = field(default_factory=dict)
-    closed_thunks: list[tuple[str, str]] = field(default_factory=list)
+    traits: dict[str, tuple[str, Any]] = field(default_factory=dict)
     closed_functions: dict[str, tuple[str, int]] = field(default_factory=dict)
     function_codes: dict[int, FunctionCode] = field(default_factory=dict)
     count: int = 0
@@ -71,11 +71,7 @@ class Unit:
         found = self.function_codes.get(id(node))
         if found is None:
             run = [node]
-            while (
-                len(run) < ARITY_LIMIT
-                and run[-1].formals is None
-                and isinstance(body := run[-1].body, Function)
-            ):
+            while len(run) < ARITY_LIMIT and run[-1].formals is None and isinstance(body := run[-1].body, Function):
                 run.append(body)
             found = self.function_codes[id(node)] = FunctionCode(self.fresh("f"), run)
         return found
@@ -231,7 +227,7 @@ class EmitterBase:
             return self.build.constant(None)
         if len(captured) == 1:
             return self.build.name(captured[0].spelled)
-        return self.build.tuple([self.build.name(v.spelled) for v in captured])
+        return self.build.tuple_of([self.build.name(v.spelled) for v in captured])
 
     def thunk_code(self, node: Node, label: tuple[str, int] | None = None) -> str:
         """The Python function that evaluates `node`."""
@@ -245,15 +241,10 @@ class EmitterBase:
         return name
 
     def thunk(self, node: Node, label: tuple[str, int] | None = None) -> ast.expr:
-        """A thunk of `node`; one that captures nothing is made once, when the code is linked."""
+        """A thunk of `node`."""
         code = self.thunk_code(node, label)
         build = self.at(node.at)
-        captured = captured_by(node)
-        if not captured and not self.top:
-            name = self.unit.fresh("c")
-            self.unit.closed_thunks.append((name, code))
-            return build.name(name)
-        return build.run("thunk", build.name(code), self.environment(captured))
+        return build.run("thunk", build.name(code), self.environment(captured_by(node)))
 
     def emit_function(self, node: Function) -> FunctionCode:
         """The Python function of `node`, emitted if it was not yet."""

@@ -26,6 +26,7 @@ from invar.nix.ast import (
 from invar.nix.emit_base import EmitterBase, FunctionCode, Hint, captured_by, constant_of
 from invar.nix.pybuild import GT, IN, IS, IS_NOT, NOT_EQ, NOT_IN
 from invar.nix.resolve import Variable
+from invar.nix.strictness import first_needed
 
 CONSTRUCTED = ("", "Lambda", "Lambda2", "Lambda3")
 EAGER_THUNKS = 3
@@ -49,7 +50,22 @@ class BindingEmitter(EmitterBase):
         values = self._of_origins(node.origins)
         for binding in node.bindings.values():
             values[binding.variable] = (binding.value, None)
+        needed = first_needed(node.body)
+        if needed not in values or needed is None or not self._may_come_last(needed, values):
+            self.bind(values)
+            return
+        value, _ = values.pop(needed)
         self.bind(values)
+        expression, hint = self.strict(value)
+        self.add(self.at(value.at).assign(self.assign_name(needed), expression))
+        self.facts[needed] = hint
+
+    def _may_come_last(self, needed: Variable, values: dict[Variable, tuple[Node, tuple[str, int] | None]]) -> bool:
+        """Whether a variable that the body evaluates first can be evaluated at once: nothing else captures it."""
+        value, _ = values[needed]
+        if isinstance(value, (Function, Inherited)) or constant_of(value) is not None:
+            return False
+        return not any(needed in other.free for variable, (other, _) in values.items() if variable.uses)
 
     def with_scope(self, node: With) -> None:
         """Bind the subject of a `with`; its body comes behind."""
@@ -82,7 +98,7 @@ class BindingEmitter(EmitterBase):
         for binding in node.bindings.values():
             build = self.at(binding.at)
             keys.append(build.name(self.unit.key(binding.name, binding.at)))
-        return self.at(node.at).dict(keys, members)
+        return self.at(node.at).dict_of(keys, members)
 
     def _with_dynamic(self, node: AttrSet, display: ast.expr) -> ast.expr:
         if not node.dynamic:
@@ -271,7 +287,11 @@ class BindingEmitter(EmitterBase):
         test = build.compare(build.run("type", self.read(variable)), IS, build.name("dict"))
         found = build.invoke(build.attribute(self.read(variable), "get"), build.constant(name))
         there = build.compare(build.walrus("_v", found), IS_NOT, build.constant(None))
-        return build.choose(ast.BoolOp(ast.And(), [test, there], lineno=build.line, col_offset=build.column), build.name("_v"), otherwise)
+        return build.choose(
+            ast.BoolOp(ast.And(), [test, there], lineno=build.line, col_offset=build.column),
+            build.name("_v"),
+            otherwise,
+        )
 
 
 def _label(binding: Binding) -> tuple[str, int]:

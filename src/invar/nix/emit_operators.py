@@ -7,7 +7,7 @@ from typing import Any
 
 from invar.nix.ast import Assert, Binary, If, ListLiteral, Literal, Negate, Node, Not, String, Var
 from invar.nix.emit_base import EmitterBase, Hint, constant_of
-from invar.nix.pybuild import ADD, AND, EQ, GT, GTE, IS, IS_NOT, LT, LTE, MULT, NOT_EQ, OR, SUB
+from invar.nix.pybuild import ADD, AND, EQ, GT, GTE, IN, IS, IS_NOT, LT, LTE, MULT, NOT_EQ, OR, SUB
 from invar.nix.resolve import Builtin, Variable
 from invar.nix.unparse import unparse
 from invar.nix.values import INT_MAX, INT_MIN
@@ -94,7 +94,7 @@ class OperatorEmitter(EmitterBase):
             (literal,) = found
             if literal is None or literal is True or literal is False:
                 return build.compare(other, IS if wanted else IS_NOT, build.constant(literal))
-            value = build.list([]) if literal == [] else build.constant(literal)
+            value = build.list_of([]) if literal == [] else build.constant(literal)
             if isinstance(literal, (int, float)) and hint not in NUMERIC:
                 once, again = self.named(other)
                 same = build.compare(once, EQ, value)
@@ -103,6 +103,14 @@ class OperatorEmitter(EmitterBase):
             return build.compare(other, EQ if wanted else NOT_EQ, value)
         if hints[0] in NUMERIC and hints[1] in NUMERIC:
             return build.compare(left, EQ if wanted else NOT_EQ, right)
+        if hints[0] == "" and hints[1] == "":
+            first, left = self.named(left)
+            second, right = self.named(right)
+            same = build.compare(build.run("type", first), IS, build.run("type", second))
+            simple = build.compare(build.run("type", left), IN, build.name("SIMPLE"))
+            quick = build.compare(left, EQ, right)
+            result = build.choose(build.logic(AND, same, simple), quick, build.run("equal", left, right))
+            return result if wanted else build.negation(result)
         result = build.run("equal", left, right)
         return result if wanted else build.negation(result)
 
@@ -151,7 +159,9 @@ class OperatorEmitter(EmitterBase):
         second, right_again = self.named(right)
         numeric = hints[0] in NUMERIC and hints[1] in NUMERIC
         result = self.temporary()
-        value = build.walrus(result, build.binary(left_again if not numeric else first, operator, second if numeric else right_again))
+        value = build.walrus(
+            result, build.binary(left_again if not numeric else first, operator, second if numeric else right_again)
+        )
         fits = self._fits(node, value)
         if numeric:
             test = fits

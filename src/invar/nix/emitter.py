@@ -36,6 +36,7 @@ from invar.nix.emit_operators import ARITHMETIC, OperatorEmitter
 from invar.nix.pybuild import AND, IN, IS_NOT, LTE
 from invar.nix.resolve import Builtin, Overridable, Variable, WithLookup
 from invar.nix.signatures import SIGNATURES
+from invar.nix.strictness import cheap_result, first_needed, sort_key
 from invar.nix.values import INT_MAX, INT_MIN
 
 BUILTIN_CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None}
@@ -185,7 +186,7 @@ class Emitter(BindingEmitter, OperatorEmitter):
             return (build.run("whnf", build.name(name)) if node.text.startswith("~") else build.name(name)), ""
         parts = self.in_order([lambda part=part: self._path_part(part) for part in node.parts])  # type: ignore[misc]
         build = self.at(node.at)
-        return build.run("interpolated_path", build.name(name), build.constant(node.text), build.tuple(parts)), ""
+        return build.run("interpolated_path", build.name(name), build.constant(node.text), build.tuple_of(parts)), ""
 
     def _path_part(self, part: str | Node) -> ast.expr:
         return self.build.constant(part) if isinstance(part, str) else self.strict(part)[0]
@@ -204,7 +205,7 @@ class Emitter(BindingEmitter, OperatorEmitter):
     def list_literal(self, node: ListLiteral) -> tuple[ast.expr, Hint]:
         """A list of values and thunks."""
         items = [self.lazy(item) for item in node.items]
-        return self.at(node.at).list(items), "list"
+        return self.at(node.at).list_of(items), "list"
 
     def function_value(self, node: Function) -> tuple[ast.expr, Hint]:
         """A function."""
@@ -274,12 +275,12 @@ class Emitter(BindingEmitter, OperatorEmitter):
     def _path_operation(self, operation: str, subject: Node, path: list[Name], at: int) -> ast.expr:
         dynamic = [step for step in path if not isinstance(step, str)]
         first, *keys = self.in_order(
-            [lambda: self.strict(subject)[0], *(lambda n=step: self._key(n) for step in dynamic)]  # type: ignore[misc]
+            [lambda: self.strict(subject)[0], *(lambda n=step: self._key(n) for step in dynamic)]
         )
         build = self.at(at)
         names = iter(keys)
         steps = [build.constant(step) if isinstance(step, str) else next(names) for step in path]
-        return build.run(operation, first, build.tuple(steps))
+        return build.run(operation, first, build.tuple_of(steps))
 
     def _key(self, node: Node) -> ast.expr:
         key, hint = self.strict(node)
@@ -287,9 +288,7 @@ class Emitter(BindingEmitter, OperatorEmitter):
 
     def call(self, node: Call) -> tuple[ast.expr, Hint]:
         """Application: of a function known by name, of a builtin, or of whatever the function part is."""
-        function, arguments = node.function, node.arguments
-        while isinstance(function, Call):
-            function, arguments = function.function, [*function.arguments, *arguments]
+        function, arguments = _flattened(node)
         direct = self._direct_call(function, arguments, node.at)
         if direct is not None:
             expression, hint, taken = direct
@@ -304,11 +303,11 @@ class Emitter(BindingEmitter, OperatorEmitter):
     def _direct_call(self, function: Node, arguments: list[Node], at: int) -> tuple[ast.expr, Hint, int] | None:
         name = self.builtin_name(function)
         if name is not None and name in SIGNATURES:
-            arity, hint = SIGNATURES[name]
+            arity, hint, evaluated = SIGNATURES[name]
             if len(arguments) < arity:
                 return None
             self.unit.primops[name] = arity
-            given = [self.lazy(argument) for argument in arguments[:arity]]
+            given = self._arguments(arguments[:arity], [str(index) in evaluated for index in range(arity)])
             build = self.at(at)
             result = build.run(f"call.{name}", *given)
             if hint == "any":
@@ -332,8 +331,25 @@ class Emitter(BindingEmitter, OperatorEmitter):
             environment = self.build.constant(None)
         else:
             environment = self.at(at).attribute(self.read(function.binding), "env")  # type: ignore[attr-defined]
-        given = [self.lazy(argument) for argument in arguments[: code.arity]]
+        needed = self._needed_argument(code)
+        given = self._arguments(arguments[: code.arity], [index == needed for index in range(code.arity)])
         return self.at(at).run(code.name, environment, *given), "", code.arity
+
+    def _arguments(self, nodes: list[Node], strict: list[bool]) -> list[ast.expr]:
+        """Arguments of a call, some of them evaluated before it."""
+
+        def one(index: int) -> ast.expr:
+            return self.strict(nodes[index])[0] if strict[index] else self.lazy(nodes[index])
+
+        return self.in_order([lambda index=index: one(index) for index in range(len(nodes))])  # type: ignore[misc]
+
+    def _needed_argument(self, code: FunctionCode) -> int | None:
+        """The argument that the function evaluates before anything else."""
+        last = code.parameters[-1]
+        if last.formals is not None:
+            return code.arity - 1
+        needed = first_needed(last.body)
+        return next((i for i, function in enumerate(code.parameters) if function.variable is needed), None)
 
     def _apply(self, function: ast.expr, arguments: list[Node], at: int) -> ast.expr:
         given = [self.lazy(argument) for argument in arguments]
@@ -358,10 +374,22 @@ class Emitter(BindingEmitter, OperatorEmitter):
             if formals is not None:
                 self.open_formals(code, function, argument)
         self.unit.infos[code.name] = tuple(infos)
+        traits = cheap_result(code.parameters[-1]), sort_key(code.parameters[0]) if code.arity == 2 else None
+        if any(traits):
+            self.unit.traits[code.name] = traits
         name = code.parameters[0].name
         self.unit.labels[code.name] = (f"while calling '{name}'" if name else "while calling a function", 0, 0)
         self.tail(code.parameters[-1].body)
         self.function_definition(code.name, parameters, captured_by(code.parameters[0]))
+
+
+def _flattened(node: Call) -> tuple[Node, list[Node]]:
+    """`(f a) b` as f with both arguments."""
+    function, arguments = node.function, node.arguments
+    while isinstance(function, Call):
+        arguments = [*function.arguments, *arguments]
+        function = function.function
+    return function, arguments
 
 
 _STATEMENTS: dict[type, Callable[[Any, Any], None]] = {

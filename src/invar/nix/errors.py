@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -93,6 +92,8 @@ def add_context(error: NixError, text: str, pos: Pos | None = None) -> NixError:
 
 def nearest(name: str, candidates: Iterable[str], *, count: int = 3) -> list[str]:
     """Names that the user may have meant, best first; empty when nothing is near."""
+    import difflib  # only errors need it
+
     return difflib.get_close_matches(name, list(candidates), n=count, cutoff=0.6)
 
 

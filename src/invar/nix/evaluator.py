@@ -1,4 +1,4 @@
-"""The evaluator: files and strings to values, with builtins, a search path, an import cache and in-memory store objects."""
+"""The evaluator: files and strings to values, with builtins, a search path and an in-memory store."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import pathlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from invar.nix.builtins import builtin_behind, make_builtins
 from invar.nix.builtins.files import find_in
 from invar.nix.cache import CodeCache
 from invar.nix.coerce import coerce_to_string
-from invar.nix.compiler import compile_source
+from invar.nix.compiled import Compiled
 from invar.nix.errors import NixError, NixRestricted
-from invar.nix.lexer import Source
 from invar.nix.linker import link
 from invar.nix.nar import nar_sha256
 from invar.nix.operators import NUMBERS, add, canonical_path, extend_path
@@ -29,8 +27,12 @@ from invar.nix.values import NixString, Path, Thunk, Value
 SYSTEM = "x86_64-linux"
 
 
-def _print_to_stderr(prefix: str) -> Callable[[str], None]:
-    return lambda text: print(f"{prefix}{text}", file=sys.stderr)
+def _print_trace(text: str) -> None:
+    print(f"trace: {text}", file=sys.stderr)
+
+
+def _print_warning(text: str) -> None:
+    print(f"evaluation warning: {text}", file=sys.stderr)
 
 
 class Evaluator:
@@ -49,8 +51,8 @@ class Evaluator:
         pure: bool = False,
         extra_builtins: Mapping[str, Value] | None = None,
         allowed_roots: Iterable[str | os.PathLike[str]] | None = None,
-        on_trace: Callable[[str], None] = _print_to_stderr("trace: "),
-        on_warn: Callable[[str], None] = _print_to_stderr("evaluation warning: "),
+        on_trace: Callable[[str], None] = _print_trace,
+        on_warn: Callable[[str], None] = _print_warning,
         system: str = SYSTEM,
         store_dir: str = STORE_DIR,
         pipes: bool = True,
@@ -95,10 +97,12 @@ class Evaluator:
             raise located(error) from None
 
     def import_path(self, path: str, scope: Mapping[str, Value] | None = None) -> Value:
-        """The same for an absolute path, with raw exceptions; `scope` is that of `scopedImport`, which is not cached."""
+        """The same for an absolute path, with raw exceptions; with `scope` it is `scopedImport`, not cached."""
         self.allowed(path)
         if os.path.isdir(path):  # noqa: PTH112
             path = f"{path}/default.nix"
+        if path not in self.store_objects and not os.path.exists(path):  # noqa: PTH110
+            raise NixError(f"getting status of '{path}': No such file or directory")
         if scope is not None:
             return evaluate(self._load(path, scope))
         loaded = self._imported.get(path)
@@ -126,7 +130,10 @@ class Evaluator:
     def _thunk(self, text: str, name: str, base_dir: str, scope: Mapping[str, Value] | None) -> Thunk:
         scoped = tuple(sorted(scope or ()))
 
-        def compiled_now() -> Any:
+        def compiled_now() -> Compiled:
+            from invar.nix.compiler import compile_source  # cached code needs no compiler
+            from invar.nix.lexer import Source
+
             return compile_source(Source.of(name, text), builtin_behind, scoped=scoped, pipes=self.pipes)
 
         compiled = self._cache.get((text, *scoped, str(self.pipes)), compiled_now)
@@ -146,7 +153,9 @@ class Evaluator:
         roots = self._roots or []
         real = os.path.realpath(path)
         for candidate in {path, real}:
-            if not any(candidate == root or candidate.startswith(root.rstrip("/") + "/") for root in [*roots, *self._copied]):
+            if not any(
+                candidate == root or candidate.startswith(root.rstrip("/") + "/") for root in [*roots, *self._copied]
+            ):
                 raise NixRestricted(f"access to absolute path '{path}' is forbidden in pure eval mode")
         return path
 
@@ -157,8 +166,7 @@ class Evaluator:
             with open(path, "rb") as file:  # noqa: PTH123
                 return file.read()
         except OSError as error:
-            verb = "getting status of" if isinstance(error, FileNotFoundError) else "opening file"
-            raise NixError(f"{verb} '{path}': {error.strerror}") from None
+            raise NixError(f"opening file '{path}': {error.strerror}") from None
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file (a dangling link is none). Raises NixRestricted."""

@@ -28,8 +28,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_STRING_TEXT = re.compile(r'(?:[^"\\$]|\\.|\$(?!\{)(?!")(?!\\)|\$(?=")|\$(?=\\))+', re.DOTALL)
-_INDENTED_TEXT = re.compile(r"(?:[^'$]|'(?!')|\$(?!\{))+", re.DOTALL)
+_STRING_TEXT = re.compile(r'(?:[^"\\$]|\\.|\$[^{"\\]|\$(?=["\\]))+', re.DOTALL)
+_INDENTED_TEXT = re.compile(r"(?:[^'$]|'(?!')|\$[^{']|\$(?='))+", re.DOTALL)
 _FIRST_BLANK_LINE = re.compile(r"(?: *\r?\n)?")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}

@@ -6,34 +6,26 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from invar.nix import operators, runtime
-from invar.nix.compiler import Compiled
+from invar.nix.compiled import Compiled
 from invar.nix.errors import NixMissingAttribute, NixUndefined, did_you_mean, nearest
 from invar.nix.operators import canonical_path
 from invar.nix.runtime import closure, closure2, closure3, delay, thunk
 from invar.nix.values import Lambda, Lambda2, Lambda3, LambdaInfo, Path, Pos, Primop, Thunk, Value, site_names
 
 RUNTIME: dict[str, Any] = {
-    "Thunk": Thunk,
-    "Lambda": Lambda,
-    "Lambda2": Lambda2,
-    "Lambda3": Lambda3,
-    "MISSING": operators.MISSING,
-    "new": object.__new__,
-    **{
-        name: getattr(runtime, name)
-        for name in (
-            "adapt1 adapt2 adapt3 closure closure2 closure3 evaluate expect_set expect_string member thunk whnf"
-        ).split()
-    },
-    **{
-        name: getattr(operators, name)
-        for name in (
-            "assertion_failed check_formals concatenate define_dynamic divide equal find_attr has_attr less"
-            " missing_argument multiply negate not_bool override_attrs select_dynamic subtract update with_lookup"
-        ).split()
-    },
-    "add": operators.add_numbers,
-}
+    fn.__name__: fn
+    for fn in (
+        *(runtime.adapt1, runtime.adapt2, runtime.adapt3, runtime.closure, runtime.closure2, runtime.closure3),
+        *(runtime.evaluate, runtime.expect_set, runtime.expect_string, runtime.member, runtime.thunk, runtime.whnf),
+        *(operators.add, operators.subtract, operators.multiply, operators.divide, operators.negate),
+        *(operators.assertion_failed, operators.check_formals, operators.missing_argument, operators.not_bool),
+        *(operators.equal, operators.less, operators.concatenate, operators.update, operators.override_attrs),
+        *(operators.find_attr, operators.has_attr, operators.select_dynamic, operators.define_dynamic),
+        *(operators.with_lookup, Thunk, Lambda, Lambda2, Lambda3),
+    )
+} | {"MISSING": operators.MISSING, "SIMPLE": frozenset({int, str}), "new": object.__new__}
+"""What generated code calls by name, the same for every module."""
+
 _CLOSURES: dict[int, Callable[[Any, Any], Lambda]] = {1: closure, 2: closure2, 3: closure3}
 
 
@@ -72,8 +64,8 @@ def link(
     exec(compiled.code, space)
     for code, infos in compiled.infos:
         space[code].infos = tuple(_info(name, *info) for info in infos)
-    for spelled, code in compiled.closed_thunks:
-        space[spelled] = thunk(space[code], None)
+    for code, (result, key) in compiled.traits:
+        space[code].cheap_result, space[code].sort_key = result, key
     for spelled, code, arity in compiled.closed_functions:
         space[spelled] = _CLOSURES[arity](space[code], None)
     return thunk(space["root"], None)

@@ -22,6 +22,8 @@ MISSING: Any = object()
 """What a look-up gives when the attribute is not there; never a value."""
 
 NUMBERS = (int, float)
+SMALL_SET = 12
+"""Up to this size a set is copied item by item, which keeps positions without a look at each name."""
 
 
 def number(value: Value) -> int | float:
@@ -120,6 +122,8 @@ def update(left: Value, right: Value) -> dict[str, Value]:
         return left
     if not left:
         return right
+    if len(left) <= SMALL_SET:
+        return {**right, **left, **right}
     merged = {**left, **right}
     if len(merged) == len(left) + len(right):
         return merged
@@ -284,5 +288,3 @@ def check_formals(function: Any, arguments: dict[str, Value]) -> None:
 def _called(info: Any) -> str:
     name = f"'{info.name}'" if info.name else "anonymous function"
     return f"{name} at {info.pos}"
-
-

@@ -14,7 +14,6 @@ from invar.nix.ast import (
     Function,
     HasAttr,
     If,
-    Let,
     ListLiteral,
     Literal,
     Name,
@@ -96,9 +95,8 @@ class Parser:
                 return self.function()
         elif kind == "{" and self.starts_formals():
             return self.function()
-        elif kind in _KEYWORD_EXPRESSIONS:
-            if kind != "let" or self.tokens[self.index + 1].kind != "{":
-                return _KEYWORD_EXPRESSIONS[kind](self)
+        elif kind in _KEYWORD_EXPRESSIONS and (kind != "let" or self.tokens[self.index + 1].kind != "{"):
+            return _KEYWORD_EXPRESSIONS[kind](self)
         return self.operation(0)
 
     def function(self) -> Node:

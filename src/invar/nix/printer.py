@@ -6,12 +6,13 @@ import re
 from typing import Any
 
 from invar.nix.runtime import deep_force
-from invar.nix.values import Lambda, Path, Primop, Thunk, Value
+from invar.nix.stack import with_big_stack
+from invar.nix.values import Lambda, Path, Primop, Thunk, Value, site_names
 
 _ESCAPED = re.compile(r'["\\\n\r\t]|\$(?=\{)')
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "$": "\\$"}
 _PLAIN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_'\-]*")
-_RESERVED = frozenset({"if", "then", "else", "assert", "with", "let", "in", "rec", "inherit", "or"})
+_RESERVED = frozenset({"if", "then", "else", "assert", "with", "let", "in", "rec", "inherit"})
 
 
 def quote(text: str) -> str:
@@ -24,16 +25,23 @@ def format_float(value: float) -> str:
     return f"{value:g}"
 
 
-def print_value(value: Value, *, strict: bool = False) -> str:
-    """`value` on one line. Not yet evaluated parts are `<CODE>` unless `strict`; cycles are «repeated»."""
+def print_value(value: Value, *, strict: bool = False, like_nix: bool = False) -> str:
+    """`value` on one line. Not yet evaluated parts are `<CODE>` unless `strict`; what was printed is «repeated».
+
+    The compiler builds small inner lists, sets and functions at once where Nix would wait: with `like_nix` these are
+    `<CODE>` too.
+    """
     if strict:
         value = deep_force(value)
-    return "".join(_Printer().pieces(value))
+    if isinstance(value, (list, dict)):
+        return "".join(with_big_stack(_Printer(like_nix and not strict).pieces, value))
+    return "".join(_Printer(like_nix).pieces(value))
 
 
 class _Printer:
-    def __init__(self) -> None:
-        self.inside: set[int] = set()
+    def __init__(self, like_nix: bool) -> None:
+        self.like_nix = like_nix
+        self.seen: set[int] = set()
         self.out: list[str] = []
 
     def pieces(self, value: Value) -> list[str]:
@@ -52,24 +60,32 @@ class _Printer:
             self.out.append(print_scalar(value))
 
     def _container(self, value: Any) -> None:
-        if value and id(value) in self.inside:
+        if value and id(value) in self.seen:
             self.out.append("«repeated»")
             return
-        self.inside.add(id(value))
+        self.seen.add(id(value))
         if isinstance(value, list):
             self.out.append("[ ")
             for item in value:
-                self._print(item)
+                self._member(item, in_literal=True)
                 self.out.append(" ")
             self.out.append("]")
         else:
+            places = {name: site_names.place(name) for name in value} if self.like_nix else {}
             self.out.append("{ ")
             for name in sorted(value):
                 self.out.append(f"{attribute_name(name)} = ")
-                self._print(value[name])
+                self._member(value[name], in_literal=places.get(name) is not None)
                 self.out.append("; ")
             self.out.append("}")
-        self.inside.discard(id(value))
+
+    def _member(self, value: Value, *, in_literal: bool) -> None:
+        """One element. A set whose names have no place was made by a builtin: Nix has evaluated it as well."""
+        hidden = self.like_nix and in_literal and value != [] and isinstance(value, (list, dict, Lambda))
+        if hidden and not (isinstance(value, dict) and value and not any(map(site_names.place, value))):
+            self.out.append("<CODE>")
+        else:
+            self._print(value)
 
 
 def attribute_name(name: str) -> str:

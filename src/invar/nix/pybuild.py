@@ -78,15 +78,15 @@ class Builder:
         """`type(value) is type_name`."""
         return self.compare(self.run("type", value), IS, self.name(type_name))
 
-    def tuple(self, items: list[ast.expr]) -> ast.expr:
+    def tuple_of(self, items: list[ast.expr]) -> ast.expr:
         """`(items)`."""
         return ast.Tuple(items, LOAD, lineno=self.line, col_offset=self.column)
 
-    def list(self, items: list[ast.expr]) -> ast.expr:
+    def list_of(self, items: list[ast.expr]) -> ast.expr:
         """`[items]`."""
         return ast.List(items, LOAD, lineno=self.line, col_offset=self.column)
 
-    def dict(self, keys: list[ast.expr], values: list[ast.expr]) -> ast.expr:
+    def dict_of(self, keys: list[ast.expr], values: list[ast.expr]) -> ast.expr:
         """`{key: value}`."""
         return ast.Dict(list(keys), values, lineno=self.line, col_offset=self.column)
 

@@ -53,7 +53,7 @@ class Derivation:
         return list(self.outputs) == ["out"] and bool(self.outputs["out"].digest)
 
     def aterm(self, inputs: dict[str, frozenset[str]] | None = None, *, masked: bool = False) -> bytes:
-        """The text of the `.drv` file. `inputs` replaces the input derivations; `masked` leaves out own output paths."""
+        """The text of the `.drv` file. `inputs` replaces the input derivations; `masked` omits own output paths."""
         outputs = []
         for name, output in sorted(self.outputs.items()):
             path = "" if masked else output.path

@@ -71,9 +71,7 @@ def source_path(name: str, nar_sha256: bytes, references: Iterable[str] = (), st
     return make_store_path(":".join(["source", *sorted(references)]), nar_sha256, name, store_dir)
 
 
-def fixed_output_path(
-    name: str, algorithm: str, digest: bytes, *, recursive: bool, store_dir: str = STORE_DIR
-) -> str:
+def fixed_output_path(name: str, algorithm: str, digest: bytes, *, recursive: bool, store_dir: str = STORE_DIR) -> str:
     """The path of content whose hash is known beforehand; `recursive` hashes the NAR, else the one file."""
     if algorithm == "sha256" and recursive:
         return source_path(name, digest, (), store_dir)

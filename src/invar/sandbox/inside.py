@@ -30,6 +30,7 @@ Spec = dict[str, Any]
 def main() -> NoReturn:
     """Read the specification (marshal, zlib, hexadecimal: an argument has 128 KiB) from the argument; act on it."""
     spec: Spec = marshal.loads(zlib.decompress(bytes.fromhex(sys.argv[1])))
+    os.umask(0o022)
     for descriptor in (spec["lifeline"], spec["fault"]):
         if descriptor is not None:
             os.set_inheritable(descriptor, False)
@@ -141,7 +142,6 @@ def _start(spec: Spec, command: Spec, top: str | None, descriptors: tuple[int, i
             os.chdir(top)
             kernel.pivot_root_here()
         os.chdir(command["cwd"])
-        os.umask(0o022)
         os.setgroups([command["gid"]])
         os.setgid(command["gid"])
         os.setuid(command["uid"])

@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from invar.core.errors import InvarError
-from invar.core.events import Report, Stage
+from invar.core.events import Report
 from invar.system.record import Check
 from invar.vm import inside_probes
-from invar.vm.console import Console, ended, fatal_line, tail
+from invar.vm.console import Console, did_not_come_up, ended, tail
 from invar.vm.inside import Inside, LoginRefused, SshInside
 from invar.vm.probes import Look, Outside
 from invar.vm.record import Machine
@@ -101,8 +102,7 @@ def run_checks(
     InvarError with the console's tail when the machine ends or panics meanwhile.
     """
     own = automatic_tasks(machine.digest) if automatic else []
-    with report.stage("checks") as stage:
-        return _Run(machine, access, boot_seconds).perform([*map(_task, checks), *own], stage)
+    return _Run(machine, access, boot_seconds).perform([*map(_task, checks), *own], report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,30 +188,43 @@ class _Run:
         self._reached: float | None = None
         self._inside: SshInside | None = None
         self._login_fault = "the machine has not been reached"
-        self._results: queue.SimpleQueue[CheckResult | InvarError] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[int, CheckResult] | InvarError | None] = queue.SimpleQueue()
 
-    def perform(self, tasks: Sequence[Task], stage: Stage) -> CheckReport:
+    def perform(self, tasks: Sequence[Task], report: Report) -> CheckReport:
         """Start everything, gather the results."""
-        done: dict[str, CheckResult] = {}
+        done: dict[int, CheckResult] = {}
         with Console(self._machine) as console:
             try:
                 self._in_background(lambda: self._watch(console))
                 self._in_background(self._log_in)
-                for task in tasks:
-                    self._in_background(lambda task=task: self._results.put(self._try(task)))  # type: ignore[misc]
-                while len(done) < len(tasks):
+                for number, task in enumerate(tasks):
+                    self._in_background(partial(self._perform_one, number, task))
+                with report.stage("boot"):
+                    while self._reached is None and len(done) < len(tasks):
+                        self._take_one(done)
+                with report.stage("checks") as stage:
                     stage.progress(len(done), len(tasks), "checks")
-                    outcome = self._results.get()
-                    if isinstance(outcome, InvarError):
-                        raise outcome
-                    done[outcome.name] = outcome
-                stage.progress(len(done), len(tasks), "checks")
+                    while len(done) < len(tasks):
+                        self._take_one(done)
+                        stage.progress(len(done), len(tasks), "checks")
             finally:
                 self._finish()
                 console.hang_up()
         reached = None if self._reached is None else self._reached - self._start
         shown = None if self._inside else tail(self._machine)
-        return CheckReport(tuple(done[task.name] for task in tasks), reached, shown)
+        return CheckReport(tuple(result for _, result in sorted(done.items())), reached, shown)
+
+    def _take_one(self, done: dict[int, CheckResult]) -> None:
+        """Wait for the next news: a result, the first sign of the machine (None), or what ends the run."""
+        news = self._results.get()
+        if isinstance(news, InvarError):
+            raise news
+        if news is not None:
+            number, result = news
+            done[number] = result
+
+    def _perform_one(self, number: int, task: Task) -> None:
+        self._results.put((number, self._try(task)))
 
     def _try(self, task: Task) -> CheckResult:
         """Look again and again, with growing pauses, until it is as wanted or the time is up."""
@@ -261,6 +274,7 @@ class _Run:
         with self._changed:
             if self._reached is None:
                 self._reached = time.monotonic()
+                self._results.put(None)
                 self._changed.notify_all()
 
     def _log_in(self) -> None:
@@ -283,18 +297,15 @@ class _Run:
                     inside.close()
                     return
                 self._inside = inside
-            self._note_reached()
-            with self._changed:
                 self._changed.notify_all()
+            self._note_reached()
             return
 
     def _watch(self, console: Console) -> None:
         """End the run when the machine ends or its console shows that it will not come up."""
         while console.receive():
-            if line := fatal_line(console.text):
-                self._results.put(
-                    InvarError(f"the machine {self._machine.name} did not come up: {line}", why=tail(self._machine))
-                )
+            if console.fatal:
+                self._results.put(did_not_come_up(self._machine, console.fatal))
                 return
         if not self._over:
             self._results.put(ended(self._machine))

@@ -22,6 +22,7 @@ ESCAPE = b"\x1d"
 
 _TAIL_LINES = 25
 _CHUNK = 65_536
+_LONGEST_LINE = 4096
 _CONTROL_SEQUENCE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI (ECMA-48, 5.4)
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC
@@ -30,11 +31,14 @@ _CONTROL_SEQUENCE = re.compile(
     r"|[\x00-\x08\x0b-\x1f\x7f]",
     re.DOTALL,
 )
-_FATAL = re.compile(
-    r"^.*(?:Kernel panic - not syncing|You are in emergency mode|Unable to mount root fs|"
-    r"BdsDxe: No bootable option or device was found|UEFI Interactive Shell).*$",
-    re.MULTILINE,
+_FATAL_MARKS = (
+    "Kernel panic - not syncing",
+    "You are in emergency mode",
+    "Unable to mount root fs",
+    "BdsDxe: No bootable option or device was found",
+    "UEFI Interactive Shell",
 )
+_FATAL = re.compile(rf"^.*(?:{'|'.join(map(re.escape, _FATAL_MARKS))}).*$", re.MULTILINE)
 
 
 def plain_text(data: bytes) -> str:
@@ -71,7 +75,10 @@ class Console:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self.fatal: str | None = None
+        """The line that told that the machine will not come up, once there was one; see `fatal_line`."""
         self._raw = bytearray()
+        self._unfinished_line = b""
         try:
             self._socket = unix_socket.connect(machine.directory / CONSOLE_SOCKET)
         except OSError as fault:
@@ -94,6 +101,10 @@ class Console:
         except ConnectionError:
             data = b""
         self._raw += data
+        recent = self._unfinished_line + data
+        self._unfinished_line = recent.rpartition(b"\n")[2][-_LONGEST_LINE:]
+        if any(mark.encode() in recent for mark in _FATAL_MARKS):
+            self.fatal = self.fatal or fatal_line(plain_text(recent))
         return data
 
     def hang_up(self) -> None:
@@ -121,8 +132,8 @@ class Console:
             text = self.text
             if found := wanted.search(text):
                 return found
-            if line := fatal_line(text):
-                raise InvarError(f"the machine {self.machine.name} did not come up: {line}", why=tail(self.machine))
+            if self.fatal:
+                raise did_not_come_up(self.machine, self.fatal)
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self.fileno()], [], [], left)[0]:
                 raise InvarError(
@@ -140,6 +151,11 @@ def ended(machine: Machine) -> InvarError:
     except InvarError:
         reason = None
     return InvarError(f"the machine {machine.name} does not run" + (f": {reason}" if reason else ""), why=tail(machine))
+
+
+def did_not_come_up(machine: Machine, line: str) -> InvarError:
+    """The error for a machine whose console has shown a fatal line."""
+    return InvarError(f"the machine {machine.name} did not come up: {line}", why=tail(machine))
 
 
 def attach(machine: Machine, *, output: int = 1, keyboard: int | None = 0) -> bool:

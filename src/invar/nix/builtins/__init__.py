@@ -77,7 +77,7 @@ def _reporting(evaluator: Evaluator) -> Registry:
     @bound.add("trace", 2)
     def trace(message: Value, value: Value) -> Value:
         message = whnf(message)
-        evaluator.on_trace(str(message) if isinstance(message, str) else print_value(message))
+        evaluator.on_trace(str(message) if isinstance(message, str) else print_value(message, like_nix=True))
         return value
 
     @bound.add("traceVerbose", 2)

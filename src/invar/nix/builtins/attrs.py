@@ -59,7 +59,7 @@ def remove_attrs(attrs: Value, names: Value) -> dict[str, Value]:
     found = expect_set(attrs)
     gone = {str(expect_string(name)) for name in expect_list(names)}
     if gone.isdisjoint(found):
-        return found
+        return dict(found)
     return {name: value for name, value in found.items() if name not in gone}
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 from invar.nix.builtins.registry import Registry
 from invar.nix.coerce import CopyPath, coerce_to_string, concat_context, is_derivation
-from invar.nix.errors import NixError, NixTypeError, add_context
+from invar.nix.errors import NixError, NixInfiniteRecursion, NixTypeError, add_context
 from invar.nix.printer import format_float
 from invar.nix.runtime import evaluate, expect_plain
 from invar.nix.values import INT_MAX, INT_MIN, Lambda, Path, Pos, Thunk, Value, position_of, type_name, with_context
@@ -40,6 +38,8 @@ def _json_constant(name: str) -> float:
 @primops.add("fromTOML", 1)
 def from_toml(text: Value) -> Value:
     """The value of a TOML text. Dates and times are an error, as in Nix."""
+    import tomllib  # few evaluations need it
+
     try:
         return _from_toml(tomllib.loads(str(expect_plain(text))))
     except tomllib.TOMLDecodeError as error:
@@ -58,51 +58,66 @@ def _from_toml(value: Any) -> Value:
 
 def to_json(value: Value, copy_path: CopyPath | None) -> str:
     """A value as JSON without white space, names sorted; the string's context is that of all strings within."""
-    contexts: list[str] = []
-    text = "".join(_json_pieces(value, copy_path, contexts, set()))
-    return with_context(text, concat_context(contexts))
+    writer = _JsonWriter(copy_path)
+    writer.write(value)
+    return with_context("".join(writer.pieces), concat_context(writer.contexts))
 
 
-def _json_pieces(value: Value, copy_path: CopyPath | None, contexts: list[str], inside: set[int]) -> Iterator[str]:
-    value = evaluate(value) if type(value) is Thunk else value
-    if value is None or value is True or value is False:
-        yield "null" if value is None else "true" if value else "false"
-    elif isinstance(value, str):
-        yield _json_string(value, contexts)
-    elif type(value) is int:
-        yield str(value)
-    elif type(value) is float:
-        yield json_float(value)
-    elif type(value) is Path:
-        yield _json_string(coerce_to_string(value, copy_path=copy_path), contexts)
-    elif isinstance(value, (list, dict)):
-        if isinstance(value, dict) and "__toString" in value:
-            yield _json_string(coerce_to_string(value, copy_path=copy_path), contexts)
-            return
-        if isinstance(value, dict) and "outPath" in value:
-            yield from _json_pieces(value["outPath"], copy_path, contexts, inside)
-            return
-        if id(value) in inside:
-            raise NixError("infinite recursion encountered")
-        inside.add(id(value))
-        if isinstance(value, list):
-            yield "["
-            for index, item in enumerate(value):
-                yield "," if index else ""
-                yield from _json_pieces(item, copy_path, contexts, inside)
-            yield "]"
+class _JsonWriter:
+    def __init__(self, copy_path: CopyPath | None) -> None:
+        self.copy_path = copy_path
+        self.pieces: list[str] = []
+        self.contexts: list[str] = []
+        self.inside: set[int] = set()
+
+    def write(self, value: Value) -> None:
+        value = evaluate(value) if type(value) is Thunk else value
+        if isinstance(value, str):
+            self.pieces.append(_json_string(value, self.contexts))
+        elif isinstance(value, dict):
+            if "__toString" in value:
+                self.pieces.append(_json_string(coerce_to_string(value, copy_path=self.copy_path), self.contexts))
+            elif "outPath" in value:
+                self.write(value["outPath"])
+            else:
+                self._container(value)
+        elif isinstance(value, list):
+            self._container(value)
+        elif type(value) is Path:
+            self.pieces.append(_json_string(coerce_to_string(value, copy_path=self.copy_path), self.contexts))
+        elif value is None or value is True or value is False:
+            self.pieces.append("null" if value is None else "true" if value else "false")
+        elif type(value) is int:
+            self.pieces.append(str(value))
+        elif type(value) is float:
+            self.pieces.append(json_float(value))
         else:
-            yield "{"
-            for index, name in enumerate(sorted(value)):
-                yield f"{',' if index else ''}{_json_string(str(name), contexts)}:"
+            raise NixTypeError(f"cannot convert {type_name(value)} to JSON")
+
+    def _container(self, value: Any) -> None:
+        if id(value) in self.inside:
+            raise NixInfiniteRecursion("infinite recursion encountered")
+        self.inside.add(id(value))
+        put = self.pieces.append
+        separator = ""
+        if isinstance(value, list):
+            put("[")
+            for item in value:
+                put(separator)
+                self.write(item)
+                separator = ","
+            put("]")
+        else:
+            put("{")
+            for name in sorted(value):
+                put(f"{separator}{_json_string(str(name), self.contexts)}:")
                 try:
-                    yield from _json_pieces(value[name], copy_path, contexts, inside)
+                    self.write(value[name])
                 except NixError as error:
                     raise add_context(error, f"while evaluating attribute '{name}'", position_of(value, name)) from None
-            yield "}"
-        inside.discard(id(value))
-    else:
-        raise NixTypeError(f"cannot convert {type_name(value)} to JSON")
+                separator = ","
+            put("}")
+        self.inside.discard(id(value))
 
 
 def _json_string(text: str, contexts: list[str]) -> str:
@@ -230,9 +245,11 @@ class _XmlWriter:
         put(f"{indent}</function>")
 
 
+_XML_ESCAPES = str.maketrans({'"': "&quot;", "<": "&lt;", ">": "&gt;", "&": "&amp;", "\n": "&#xA;"})
+
+
 def _attribute(text: str) -> str:
-    quoted = quoteattr(str(text), {"\n": "&#xA;", '"': "&quot;"})
-    return quoted if quoted.startswith('"') else f'"{quoted[1:-1]}"'
+    return f'"{str(text).translate(_XML_ESCAPES)}"'
 
 
 def data_builtins(copy_path: CopyPath) -> Registry:

@@ -35,9 +35,7 @@ class DerivationBuilder:
         try:
             return self._strict(name, given)
         except NixError as error:
-            raise add_context(
-                error, f"while evaluating derivation '{name}'", position_of(given, "name")
-            ) from None
+            raise add_context(error, f"while evaluating derivation '{name}'", position_of(given, "name")) from None
 
     def _strict(self, name: str, given: dict[str, Value]) -> dict[str, Value]:
         if name.endswith(".drv"):
@@ -56,9 +54,7 @@ class DerivationBuilder:
         sources, derivations = self._inputs(context)
 
         def finished(made: dict[str, Output]) -> Derivation:
-            full = dict(environment)
-            if not structured or made:
-                full.update({output: made[output].path if made else "" for output in outputs})
+            full = {**environment, **{output: made[output].path if made else "" for output in outputs}}
             entries = made or {output: Output("") for output in outputs}
             return Derivation(entries, derivations, sources, system, builder, arguments, full)
 
@@ -73,7 +69,11 @@ class DerivationBuilder:
         return result
 
     def _output_paths(
-        self, name: str, given: dict[str, Value], outputs: list[str], finished: Callable[[dict[str, Output]], Derivation]
+        self,
+        name: str,
+        given: dict[str, Value],
+        outputs: list[str],
+        finished: Callable[[dict[str, Output]], Derivation],
     ) -> dict[str, Output]:
         if "outputHash" in given and (text := str(expect_plain(given["outputHash"]))):
             if outputs != ["out"]:
@@ -174,7 +174,9 @@ class DerivationBuilder:
         """`derivation`: the attributes, and those of each output, made when they are asked for."""
         given = expect_set(attributes)
         strict = delay(lambda: self.strict(given))
-        outputs = [str(expect_string(item)) for item in expect_list(given["outputs"])] if "outputs" in given else ["out"]
+        outputs = (
+            [str(expect_string(item)) for item in expect_list(given["outputs"])] if "outputs" in given else ["out"]
+        )
         if not outputs:
             raise NixError("list index 0 is out of bounds")
         common: dict[str, Value] = dict(given)

@@ -12,7 +12,16 @@ from invar.nix.coerce import coerce_to_string
 from invar.nix.errors import NixError, NixMissingAttribute, NixThrow
 from invar.nix.nar import file_type, nar_sha256
 from invar.nix.operators import canonical_path
-from invar.nix.runtime import call2, expect_bool, expect_function, expect_list, expect_plain, expect_set, expect_string, whnf
+from invar.nix.runtime import (
+    call2,
+    expect_bool,
+    expect_function,
+    expect_list,
+    expect_plain,
+    expect_set,
+    expect_string,
+    whnf,
+)
 from invar.nix.store_objects import SourceObject, TextObject
 from invar.nix.storepath import fixed_output_path, source_path, text_path
 from invar.nix.values import NixString, Path, Value, context_of, with_context

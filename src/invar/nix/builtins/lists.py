@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cmp_to_key
+from collections.abc import Callable
 from itertools import chain
 
 from invar.nix.builtins.registry import Registry
@@ -13,7 +13,6 @@ from invar.nix.runtime import (
     call1,
     call2,
     evaluate,
-    expect_bool,
     expect_function,
     expect_int,
     expect_list,
@@ -66,7 +65,19 @@ def _at(items: list[Value], index: int) -> Value:
 def map_list(function: Value, items: Value) -> list[Value]:
     """`function` applied to each element, lazily."""
     found = expect_list(items)
+    if type(function) is Lambda:
+        result = cheap_result(function)
+        if result == "value":
+            code, env = function.code, function.env
+            return [code(env, item) for item in found]
+        if result == "argument":
+            return list(found)
     return [application(function, item) for item in found]
+
+
+def cheap_result(function: Lambda) -> str:
+    """What `strictness.cheap_result` found out about the function's text."""
+    return getattr(function.code, "cheap_result", "")
 
 
 @primops.add("filter", 2)
@@ -151,6 +162,13 @@ def gen_list(generator: Value, count: Value) -> list[Value]:
     size = expect_int(count)
     if size < 0:
         raise NixError(f"cannot create list of size {size}")
+    if type(generator) is Lambda:
+        result = cheap_result(generator)
+        if result == "value":
+            code, env = generator.code, generator.env
+            return [code(env, index) for index in range(size)]
+        if result == "argument":
+            return list(range(size))
     return [application(generator, index) for index in range(size)]
 
 
@@ -208,29 +226,74 @@ def sort(comparator: Value, items: Value) -> list[Value]:
         return found
     comparator = expect_function(comparator)
     if len(found) == 1:
-        return found
+        return list(found)
     forced = [evaluate(item) if type(item) is Thunk else item for item in found]
     if type(comparator) is Primop and comparator.name == "lessThan" and not comparator.args:
         if {type(item) for item in forced} in ({int}, {str}):
             return sorted(forced)
-        return sorted(forced, key=cmp_to_key(lambda left, right: -1 if less(left, right) else 0))
+        return merge_sort(forced, lambda env, left, right: less(left, right), None)
     if type(comparator) is Lambda2:
         code, env = comparator.code, comparator.env
-        native = _sorted_by_key(code, env, forced)
-        if native is not None:
-            return native
-        return sorted(forced, key=cmp_to_key(lambda left, right: -_true(code(env, left, right))))
-    return sorted(forced, key=cmp_to_key(lambda left, right: -_true(call2(comparator, left, right))))
+        native = _sorted_by_key(getattr(code, "sort_key", None), forced)
+        return merge_sort(forced, code, env) if native is None else native
+    return merge_sort(forced, call2, comparator)
 
 
-def _sorted_by_key(code: Value, env: Value, items: list[Value]) -> list[Value] | None:
-    """Python's own sort where the comparator is `a: b: a < b` and all elements are integers, or all strings."""
-    direction = getattr(code, "natural_order", None)
-    if direction is None or {type(item) for item in items} not in ({int}, {str}):
+def _sorted_by_key(key: tuple[str, tuple[str, ...]] | None, items: list[Value]) -> list[Value] | None:
+    """Python's own sort for a comparator `a: b: a.name < b.name` (or `>`), if all keys are integers or all strings."""
+    if key is None:
         return None
-    if direction == "<":
-        return sorted(items)
-    return sorted(items, reverse=True)
+    operator, names = key
+    keys: list[Value] = items
+    for name in names:
+        selected: list[Value] = []
+        for owner in keys:
+            found = expect_set(owner).get(name, MISSING)
+            if type(found) is Thunk:
+                found = owner[name] = evaluate(found)
+            selected.append(found)
+        keys = selected
+    if {type(found) for found in keys} not in ({int}, {str}):
+        return None
+    if not names:
+        return sorted(items, reverse=operator == ">")
+    order = sorted(range(len(items)), key=keys.__getitem__, reverse=operator == ">")
+    return [items[index] for index in order]
+
+
+def merge_sort(items: list[Value], code: Callable[..., Value], env: Value) -> list[Value]:
+    """A stable bottom-up merge sort, where `code(env, a, b)` says whether a is less than b.
+
+    In Python, because a comparator called from C would use C's stack for each nested evaluation.
+    """
+    runs = [[item] for item in items]
+    while len(runs) > 1:
+        merged = [_merged(runs[at], runs[at + 1], code, env) for at in range(0, len(runs) - 1, 2)]
+        if len(runs) % 2:
+            merged.append(runs[-1])
+        runs = merged
+    return runs[0]
+
+
+def _merged(left: list[Value], right: list[Value], code: Callable[..., Value], env: Value) -> list[Value]:
+    answer = code(env, right[0], left[-1])
+    if answer is False:
+        return left + right
+    out: list[Value] = []
+    put = out.append
+    at, end = 0, len(left)
+    first = left[0]
+    for index, second in enumerate(right):
+        while (answer := code(env, second, first)) is False:
+            put(first)
+            at += 1
+            if at == end:
+                return out + right[index:]
+            first = left[at]
+        if answer is not True:
+            raise wrong_type(answer, "a Boolean")
+        put(second)
+    return out + left[at:]
 
 
 @primops.add("listToAttrs", 1)
@@ -287,6 +350,6 @@ def _closure_key(value: Value) -> object:
         return ("number", value)
     if type(value) is list:
         return ("list", tuple(_closure_key(item) for item in value))
-    if value is None or type(value) is bool or isinstance(value, dict) or isinstance(value, (Lambda, Primop)):
+    if value is None or type(value) is bool or isinstance(value, (dict, Lambda, Primop)):
         raise NixTypeError(f"cannot compare {type(value).__name__} keys in 'genericClosure'")
     return ("other", value)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from invar.nix.builtins.registry import Registry
 from invar.nix.coerce import coerce_to_string, concat_context, concat_strings
 from invar.nix.errors import NixError
-from invar.nix.runtime import expect_int, expect_list, expect_plain, expect_set, expect_string
+from invar.nix.runtime import expect_bool, expect_int, expect_list, expect_plain, expect_set, expect_string, whnf
 from invar.nix.values import NixString, Path, Value, context_of, with_context
 
 primops = Registry()
@@ -17,6 +18,8 @@ primops = Registry()
 @primops.add("toString", 1)
 def to_string(value: Value) -> str:
     """Any value that can be shown as a string."""
+    if type(value) is int:
+        return str(value)
     return coerce_to_string(value, more=True)
 
 
@@ -48,36 +51,48 @@ def concat_strings_sep(separator: Value, items: Value) -> str:
     """Strings joined."""
     between = expect_string(separator)
     texts = [item if type(item) is str else coerce_to_string(item) for item in expect_list(items)]
+    if type(between) is str and not any(type(text) is NixString for text in texts):
+        return between.join(texts)
     return concat_strings(between, texts)
 
 
 @primops.add("replaceStrings", 3)
 def replace_strings(old: Value, new: Value, text: Value) -> str:
     """Every occurrence of an element of `old`, tried in order at each byte, by the same element of `new`."""
-    sources = [expect_string(item) for item in expect_list(old)]
+    sources = [str(expect_string(item)) for item in expect_list(old)]
     targets = expect_list(new)
     if len(sources) != len(targets):
         raise NixError("'from' and 'to' arguments to 'replaceStrings' have different lengths")
     subject = expect_string(text)
     contexts = [subject]
+    plain = str(subject)
     replacements: dict[int, str] = {}
 
     def replacement(index: int) -> str:
-        if index not in replacements:
-            replacements[index] = expect_string(targets[index])
-            contexts.append(replacements[index])
-        return str(replacements[index])
+        found = replacements.get(index)
+        if found is None:
+            target = expect_string(targets[index])
+            contexts.append(target)
+            found = replacements[index] = str(target)
+        return found
 
-    if any(source == "" for source in sources):
-        result = _replace_stepwise(sources, replacement, str(subject))
+    if "" in sources:
+        result = _replace_stepwise(sources, replacement, plain)
+    elif len(sources) == 1:
+        result = plain.replace(sources[0], replacement(0)) if sources[0] in plain else plain
     else:
-        first_index: dict[str, int] = {}
-        for index, source in enumerate(sources):
-            first_index.setdefault(str(source), index)
-        pattern = "|".join(map(re.escape, first_index))
-        plain = str(subject)
-        result = re.sub(pattern, lambda m: replacement(first_index[m.group()]), plain) if first_index else plain
+        pattern, index_of = _alternatives(tuple(sources))
+        result = pattern.sub(lambda m: replacement(index_of[m.group()]), plain) if sources else plain
     return with_context(result, concat_context(contexts))
+
+
+@lru_cache(maxsize=512)
+def _alternatives(sources: tuple[str, ...]) -> tuple[re.Pattern[str], dict[str, int]]:
+    """A pattern of any of `sources`, the first that fits, and the first index of each."""
+    index_of: dict[str, int] = {}
+    for index, source in enumerate(sources):
+        index_of.setdefault(source, index)
+    return re.compile("|".join(map(re.escape, index_of))), index_of
 
 
 def _replace_stepwise(sources: list[str], replacement: Callable[[int], str], text: str) -> str:
@@ -116,15 +131,9 @@ def dir_of(path: Value) -> Value:
     found = coerce_to_string(path)
     head, slash, _ = str(found).rpartition("/")
     text = (head or "/") if slash else "."
-    if not isinstance(path, str) and _is_path(path):
+    if type(whnf(path)) is Path:
         return Path(text)
     return with_context(text, context_of(found))
-
-
-def _is_path(value: Value) -> bool:
-    from invar.nix.runtime import whnf
-
-    return type(whnf(value)) is Path
 
 
 @primops.add("unsafeDiscardStringContext", 1)
@@ -161,23 +170,19 @@ def append_context(text: Value, context: Value) -> str:
     elements = set(context_of(found))
     for path, kinds in expect_set(context).items():
         given = expect_set(kinds)
-        if given.get("path") is not None and _truth(given["path"]):
+        if given.get("path") is not None and expect_bool(given["path"]):
             elements.add(str(path))
-        if given.get("allOutputs") is not None and _truth(given["allOutputs"]):
+        if given.get("allOutputs") is not None and expect_bool(given["allOutputs"]):
             if not path.endswith(".drv"):
                 raise NixError(f"tried to add all-outputs context of {path}, which is not a derivation, to a string")
             elements.add(f"={path}")
         for output in expect_list(given.get("outputs", [])):
             if not path.endswith(".drv"):
-                raise NixError(f"tried to add derivation output context of {path}, which is not a derivation, to a string")
+                raise NixError(
+                    f"tried to add derivation output context of {path}, which is not a derivation, to a string"
+                )
             elements.add(f"!{expect_plain(output)}!{path}")
     return with_context(str(found), frozenset(elements))
-
-
-def _truth(value: Value) -> bool:
-    from invar.nix.runtime import expect_bool
-
-    return expect_bool(value)
 
 
 @primops.add("unsafeDiscardOutputDependency", 1)
