@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from debian_archive import DATE, NOW, ArchiveBuilder
+from debian_archive import DATE, ArchiveBuilder
 from pysequoia import SignatureMode, Tsk, sign
 
 from invar.core.errors import InvarError
@@ -48,7 +48,7 @@ def test_unknown_key_is_refused_and_named(archive: ArchiveBuilder) -> None:
 def test_expired_key_is_refused(archive: ArchiveBuilder) -> None:
     text = signed(archive)
     (cert,) = archive.keyring
-    expired = cert.set_expiration(NOW - timedelta(seconds=30), archive.key.certifier())
+    expired = cert.set_expiration(datetime.now(UTC) - timedelta(seconds=30), archive.key.certifier())
     error = refused(text, archive, (expired,))
     assert "expired" in error.what
     assert "key" in error.what

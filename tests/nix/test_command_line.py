@@ -61,3 +61,11 @@ def test_an_unknown_flag_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
     code, _, err = run(capsys, "--frobnicate")
     assert code == 2
     assert "unrecognised flag '--frobnicate'" in err
+
+
+def test_a_function_waits_for_arguments_unless_a_path_goes_into_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--eval", "-E", "{ n ? 1 }: { a = n; }")[1] == "<LAMBDA>\n"
+    assert run(capsys, "--eval", "-E", "{ n ? 1 }: { a = n; }", "-A", "a")[1] == "1\n"
+    code, _, err = run(capsys, "--eval", "-E", "{ n }: { a = n; }", "-A", "a")
+    assert code == 1
+    assert "cannot evaluate a function that has an argument without a value ('n')" in err

@@ -31,16 +31,25 @@ _CLASSES = {
 @primops.add("match", 2)
 def match(pattern: Value, text: Value) -> Value:
     """The groups if the whole of `text` matches, else null."""
-    compiled = compiled_ere(str(expect_plain(pattern)))
-    found = compiled.fullmatch(str(expect_string(text)))
-    return None if found is None else list(found.groups())
+    source, subject = str(expect_plain(pattern)), str(expect_string(text))
+    if source.isascii() and subject.isascii():
+        found = compiled_ere(source).fullmatch(subject)
+        return None if found is None else list(found.groups())
+    found = compiled_ere(_bytewise(source)).fullmatch(_bytewise(subject))
+    return None if found is None else [_textual(group) for group in found.groups()]
 
 
 @primops.add("split", 2)
 def split(pattern: Value, text: Value) -> list[Value]:
     """Texts between matches, and the list of groups of each match between them."""
-    compiled = compiled_ere(str(expect_plain(pattern)))
-    subject = str(expect_string(text))
+    source, subject = str(expect_plain(pattern)), str(expect_string(text))
+    if source.isascii() and subject.isascii():
+        return _split(compiled_ere(source), subject)
+    parts = _split(compiled_ere(_bytewise(source)), _bytewise(subject))
+    return [[_textual(group) for group in part] if isinstance(part, list) else _textual(part) for part in parts]
+
+
+def _split(compiled: re.Pattern[str], subject: str) -> list[Value]:
     parts: list[Value] = []
     at = 0
     for found in compiled.finditer(subject):
@@ -48,6 +57,15 @@ def split(pattern: Value, text: Value) -> list[Value]:
         at = found.end()
     parts.append(subject[at:])
     return parts
+
+
+def _bytewise(text: str) -> str:
+    """One character a byte: Nix's expressions know nothing of UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _textual(text: str | None) -> str | None:
+    return None if text is None else text.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 @lru_cache(maxsize=4096)
@@ -60,52 +78,64 @@ def compiled_ere(pattern: str) -> re.Pattern[str]:
 
 
 def _translate(pattern: str) -> str:
+    """Piece by piece; `atom` is where the piece begins that a quantifier applies to."""
     out: list[str] = []
+    opened: list[int] = []
+    atom: int | None = None
+    quantified = False
     at = 0
     while at < len(pattern):
         char = pattern[at]
-        if char == "\\":
-            if at + 1 >= len(pattern):
-                raise ValueError("backslash at the end")
-            following = pattern[at + 1]
-            if following.isalnum() and not following.isdigit():
-                raise ValueError(f"unknown escape \\{following}")
-            out.append(re.escape(following) if not following.isdigit() else "\\" + following)
-            at += 2
-        elif char == "[":
-            translated, at = _bracket(pattern, at)
-            out.append(translated)
-        elif char == "(":
-            if pattern.startswith("(?", at):
-                raise ValueError("nothing before ?")
+        if char in "*+?{":
+            quantifier, at = _quantifier(pattern, at)
+            if atom is None:
+                raise ValueError("nothing to repeat")
+            if quantified:
+                out[atom:] = ["(?:", *out[atom:], ")"]
+            out.append(quantifier)
+            quantified = True
+            continue
+        quantified = False
+        at += 1
+        if char == "(":
+            opened.append(len(out))
             out.append("(")
-            at += 1
-        elif char in "*+?{" and pattern[at + 1 : at + 2] in ("?", "+") and char != "{":
-            out.append(char)
-            at += 1
-            while pattern[at : at + 1] in ("?", "+", "*"):
-                out[-1] = _wrap_quantified(out, pattern[at])
-                at += 1
-        elif char == "{":
-            end = pattern.find("}", at)
-            bounds = pattern[at + 1 : end] if end > 0 else ""
-            if not re.fullmatch(r"[0-9]+(,[0-9]*)?", bounds):
-                raise ValueError("bad repetition")
-            out.append(pattern[at : end + 1])
-            at = end + 1
-        elif char == "$":
-            out.append(r"\Z")
-            at += 1
+            atom = None
+        elif char == ")":
+            if not opened:
+                raise ValueError("unbalanced parenthesis")
+            atom = opened.pop()
+            out.append(")")
+        elif char in "|^$":
+            out.append({"|": "|", "^": r"\A", "$": r"\Z"}[char])
+            atom = None
         else:
-            out.append(char if char in "*+?.^|)" else re.escape(char))
-            at += 1
+            atom = len(out)
+            piece = "."
+            if char == "\\":
+                if at >= len(pattern) or pattern[at] not in _ESCAPABLE:
+                    raise ValueError("escape of a character that is not special")
+                piece = re.escape(pattern[at])
+                at += 1
+            elif char == "[":
+                piece, at = _bracket(pattern, at - 1)
+            elif char != ".":
+                piece = re.escape(char)
+            out.append(piece)
     return "".join(out)
 
 
-def _wrap_quantified(out: list[str], second: str) -> str:
-    """`a*?` in POSIX is `(a*)?`; what both quantifiers allow together is at most any number."""
-    first = out[-1]
-    return "*" if (first, second) != ("?", "?") and (first, second) != ("+", "+") else first
+_ESCAPABLE = "^.[]$()|*+?{}\\"
+_BOUNDS = re.compile(r"\{[0-9]+(?:,[0-9]*)?\}")
+
+
+def _quantifier(pattern: str, at: int) -> tuple[str, int]:
+    if pattern[at] != "{":
+        return pattern[at], at + 1
+    bounds = _BOUNDS.match(pattern, at)
+    if bounds is None:
+        raise ValueError("bad repetition")
+    return bounds.group(), bounds.end()
 
 
 def _bracket(pattern: str, at: int) -> tuple[str, int]:

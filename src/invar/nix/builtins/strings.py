@@ -9,8 +9,17 @@ from functools import lru_cache
 from invar.nix.builtins.registry import Registry
 from invar.nix.coerce import coerce_to_string, concat_context, concat_strings
 from invar.nix.errors import NixError
-from invar.nix.runtime import expect_bool, expect_int, expect_list, expect_plain, expect_set, expect_string, whnf
-from invar.nix.values import NixString, Path, Value, context_of, with_context
+from invar.nix.runtime import (
+    evaluate,
+    expect_bool,
+    expect_int,
+    expect_list,
+    expect_plain,
+    expect_set,
+    expect_string,
+    whnf,
+)
+from invar.nix.values import NixString, Path, Thunk, Value, context_of, with_context
 
 primops = Registry()
 
@@ -50,17 +59,25 @@ def substring(start: Value, length: Value, text: Value) -> str:
 def concat_strings_sep(separator: Value, items: Value) -> str:
     """Strings joined."""
     between = expect_string(separator)
-    texts = [item if type(item) is str else coerce_to_string(item) for item in expect_list(items)]
-    if type(between) is str and not any(type(text) is NixString for text in texts):
-        return between.join(texts)
-    return concat_strings(between, texts)
+    texts: list[str] = []
+    plain = type(between) is str
+    for item in expect_list(items):
+        if type(item) is Thunk:
+            item = evaluate(item)
+        if type(item) is not str:
+            item = coerce_to_string(item)
+            plain = plain and type(item) is str
+        texts.append(item)
+    return between.join(texts) if plain else concat_strings(between, texts)
 
 
 @primops.add("replaceStrings", 3)
 def replace_strings(old: Value, new: Value, text: Value) -> str:
     """Every occurrence of an element of `old`, tried in order at each byte, by the same element of `new`."""
-    sources = [str(expect_string(item)) for item in expect_list(old)]
-    targets = expect_list(new)
+    olds, targets = expect_list(old), expect_list(new)
+    if len(olds) == len(targets) == 1 and type(text) is type(olds[0]) is type(targets[0]) is str and olds[0]:
+        return text.replace(olds[0], targets[0])
+    sources = [str(expect_string(item)) for item in olds]
     if len(sources) != len(targets):
         raise NixError("'from' and 'to' arguments to 'replaceStrings' have different lengths")
     subject = expect_string(text)

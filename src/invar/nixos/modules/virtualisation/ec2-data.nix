@@ -18,12 +18,15 @@ let
     service=http://169.254.169.254/latest
     found=/run/ec2-metadata
 
-    # --retry covers the time until the interface has its address; 25 s without an answer mean that there is no service.
+    # --retry covers the time until the interface has its address. Where the machine says that it is EC2's, a service there is;
+    # elsewhere 25 s without an answer mean that there is none.
+    patience=25
+    if [ "$(cat /sys/class/dmi/id/sys_vendor 2>/dev/null)" = "Amazon EC2" ]; then patience=300; fi
     ask() {
-      curl --silent --fail --connect-timeout 1 --max-time 3 --retry "$retries" --retry-delay 1 --retry-max-time 25 --retry-all-errors "$@"
+      curl --silent --fail --connect-timeout 2 --max-time 5 --retry "$retries" --retry-delay 1 --retry-max-time "$patience" --retry-all-errors "$@"
     }
 
-    retries=25
+    retries=$patience
     if ! token=$(ask --request PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 600' "$service/api/token"); then
       echo "no metadata service answers: not on EC2" >&2
       exit 0
@@ -110,7 +113,7 @@ in
         RuntimeDirectory = "ec2-metadata";
         RuntimeDirectoryMode = "0700";
         RuntimeDirectoryPreserve = true;
-        TimeoutStartSec = 90;
+        TimeoutStartSec = 600;
       };
     };
     systemd.services.print-host-key = lib.mkIf config.services.openssh.enable {
