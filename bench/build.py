@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from invar.debian.mirrors import find_mirrors
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -102,12 +104,22 @@ def mmdebstrap(lock: dict[str, object], home: Path, target: Path) -> None:
         stored = next((home / "store" / "deb").rglob(f"*{package['sha256']}*"))
         deb = next(stored.rglob("*.deb")) if stored.is_dir() else stored
         os.link(deb, archives / f"{name}_{version}_{package['arch']}.deb")
-    hook = f'cp {archives}/*.deb "$1"/var/cache/apt/archives/'
+    hook = f'mkdir -p "$1"/var/cache/apt/archives && cp {archives}/*.deb "$1"/var/cache/apt/archives/'
     include = ",".join(f"{name}={packages[name]['version']}" for name in names)
     command = ["mmdebstrap", "--quiet", "--variant=custom", f"--include={include}", f"--setup-hook={hook}"]
-    subprocess.run([*command, "trixie", str(target)], check=True, stdout=sys.stderr)
+    sources = archives / "sources.list"
+    sources.write_text(apt_sources())
+    subprocess.run([*command, "trixie", str(target), str(sources)], check=True, stdout=sys.stderr)
     shutil.rmtree(target)
     shutil.rmtree(archives)
+
+
+def apt_sources() -> str:
+    """The three suites from the mirror that Invar itself would use."""
+    mirrors = find_mirrors(environment=os.environ)
+    main, security = mirrors.main[0], mirrors.security[0]
+    suites = ((main, "trixie"), (main, "trixie-updates"), (security, "trixie-security"))
+    return "".join(f"deb {uri} {suite} main\n" for uri, suite in suites)
 
 
 def show(rows: dict[str, list[float]], first: dict[str, object]) -> None:

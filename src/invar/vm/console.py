@@ -101,10 +101,10 @@ class Console:
         except ConnectionError:
             data = b""
         self._raw += data
-        recent = self._unfinished_line + data
-        self._unfinished_line = recent.rpartition(b"\n")[2][-_LONGEST_LINE:]
-        if any(mark.encode() in recent for mark in _FATAL_MARKS):
-            self.fatal = self.fatal or fatal_line(plain_text(recent))
+        whole, _, rest = (self._unfinished_line + data).rpartition(b"\n")
+        self._unfinished_line = rest[-_LONGEST_LINE:]
+        if any(mark.encode() in whole for mark in _FATAL_MARKS):
+            self.fatal = self.fatal or fatal_line(plain_text(whole))
         return data
 
     def hang_up(self) -> None:
