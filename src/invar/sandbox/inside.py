@@ -13,6 +13,7 @@ import marshal
 import os
 import select
 import sys
+import warnings  # noqa: F401 (os.execvpe imports it, when the standard library may be out of sight)
 import zlib
 from typing import Any, NoReturn
 
