@@ -34,6 +34,10 @@ APPLETS = ("insmod", "mkdir", "mount", "sh", "switch_root", "umount", "usleep")
 MOUNT_POINTS = ("dev", "proc", "run", "sys", "sysroot", "tmp")
 INIT = Path(__file__).with_name("init.sh")
 
+LZ4_END = bytes(4)
+"""A chunk of length 0. The legacy frame has no end of its own, and the EFI stub appends archives: without it the kernel
+takes them for further chunks (its lib/decompress_unlz4.c ends at a length of 0)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Initrd:
@@ -62,6 +66,7 @@ def build_initrd(
             "optional": OPTIONAL_MODULES[architecture],
             "packages": packages.layer.key,
             "programs": PROGRAMS,
+            "end": LZ4_END.hex(),
             "tools": tools.root.name,
         }
     )
@@ -113,5 +118,7 @@ def _compress(archive: bytes, directory: Path, tools: Tools) -> None:
     bind = Bind(directory, "/initrd", read_only=False)
     tools.run(["lz4", "-l", "-9", "--quiet", "--force", "/initrd/cpio", "/initrd/initrd"], binds=[bind])
     plain.unlink()
+    with (directory / "initrd").open("ab") as file:
+        file.write(LZ4_END)
     sha256 = hashlib.sha256((directory / "initrd").read_bytes()).hexdigest()
     (directory / "initrd.sha256").write_text(sha256 + "\n")
