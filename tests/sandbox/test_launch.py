@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import invar.sandbox
 from invar.core.errors import InvarError
 from invar.sandbox.launch import long_running_argv, run, setup_failed
 from invar.sandbox.spec import HOST_NAME, Bind, Command, Completed, Directory
@@ -188,3 +189,14 @@ def test_an_ordinary_user_is_root_inside(as_ordinary_user: Callable[[str], str])
         """)
     )
     assert said.split() == ["0", "65534:42", "False"]
+
+
+def test_what_starting_a_program_imports_is_loaded_before_the_standard_library_is_out_of_sight() -> None:
+    look = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import invar.sandbox.inside, os; "
+        "sys.path.clear(); before = set(sys.modules); os.get_exec_path({'PATH': '/bin'}); "
+        "assert 'warnings' in before and set(sys.modules) == before"
+    )
+    source = Path(invar.sandbox.__file__).parents[2]
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", look, str(source)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
