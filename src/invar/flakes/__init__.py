@@ -1,0 +1,1 @@
+"""Flakes: inputs, flake.lock, and outputs as a lazy function of them."""

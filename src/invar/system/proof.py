@@ -1,0 +1,124 @@
+"""What an instance says that it runs: the record that it prints at boot and answers with, and that fleets judge by."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from invar.core.errors import InvarError
+from invar.system.record import plain
+
+SCHEMA = 1
+CONSOLE_PREFIX = "invar-proof: "
+"""Before the JSON, on one line of the serial console, at boot and after every switch."""
+
+DEFAULT_PORT = 9741
+"""Where `GET /proof?nonce=N` is answered, when the configuration says so."""
+
+LayerState = Literal["verified", "corrupted", "missing"]
+CheckState = Literal["passed", "failed", "pending"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerProof:
+    """A layer as the kernel has it: `kind` "packages" or "config", its verity root hash, dm-verity's own status."""
+
+    kind: str
+    root_hash: str
+    state: LayerState
+
+
+@dataclass(frozen=True, slots=True)
+class CheckProof:
+    """One declared check's latest outcome; `message` says why it is not passed."""
+
+    name: str
+    state: CheckState
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a machine runs, by its own evidence.
+
+    `booted_digest` is the system digest on the kernel command line, `active_digest` that of the system whose layers are
+    mounted now (it differs after a live switch). Generations are the instance's own numbers. `refused` says why the
+    last user data or switch was not taken, None when it was. `boot_id` is the kernel's; `uptime` is in seconds.
+    `nonce` repeats what the asker sent. `quote` is where a TPM quote over all of this will be.
+    """
+
+    booted_digest: str
+    active_digest: str
+    booted_generation: int
+    active_generation: int
+    kernel: str
+    boot_id: str
+    uptime: float
+    instance_id: str | None
+    layers: tuple[LayerProof, ...]
+    checks: tuple[CheckProof, ...]
+    failed_units: tuple[str, ...]
+    refused: str | None = None
+    nonce: str | None = None
+    quote: str | None = None
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps({"schema": SCHEMA, **plain(self)}, separators=(",", ":"), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, where: str) -> Proof:
+        """Read what `to_json` wrote. Unknown fields of a later Invar are passed over.
+
+        Raises InvarError, with `where`, for anything that is not a whole proof: it comes from the machine in question.
+        """
+        try:
+            data = json.loads(text)
+            return cls(
+                **{name: _typed(kind, data[name]) for name, kind in _FIELDS.items()},
+                layers=tuple(
+                    LayerProof(
+                        _typed(str, each["kind"]), _typed(str, each["root_hash"]), _one_of(LayerState, each["state"])
+                    )
+                    for each in data["layers"]
+                ),
+                checks=tuple(
+                    CheckProof(
+                        _typed(str, each["name"]), _one_of(CheckState, each["state"]), _typed(str, each["message"])
+                    )
+                    for each in data["checks"]
+                ),
+                failed_units=tuple(_typed(str, unit) for unit in data["failed_units"]),
+            )
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise InvarError(
+                "this is no proof of what a machine runs", where=where, why=f"{type(error).__name__}: {error}"
+            ) from error
+
+
+_FIELDS: dict[str, Any] = {
+    "booted_digest": str,
+    "active_digest": str,
+    "booted_generation": int,
+    "active_generation": int,
+    "kernel": str,
+    "boot_id": str,
+    "uptime": (int, float),
+    "instance_id": (str, type(None)),
+    "refused": (str, type(None)),
+    "nonce": (str, type(None)),
+    "quote": (str, type(None)),
+}
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{value!r} where {kind} belongs")
+    return value
+
+
+def _one_of(states: Any, value: Any) -> Any:
+    if value not in get_args(states):
+        raise ValueError(f"{value!r} is none of {', '.join(get_args(states))}")
+    return value

@@ -1,0 +1,1 @@
+"""The Terraform provider (plugin protocol 6), the modules and tfvars."""
