@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from invar.debian.resolve import make_lock
 from invar.image.assemble import Image, assemble
 from invar.image.config_layer import build_config_layer
 from invar.image.erofs import Directory, File, build_erofs
-from invar.image.formats import FORMATS, export
-from invar.image.formats.place import copy_artifact
+from invar.image.formats import FORMATS, export, find_format
+from invar.image.formats.place import copy_artifact, copy_artifacts
 from invar.image.layer import BLOCK, Layer, PackagesLayer
 from invar.image.tools import Tools, realise_tools, tool_requests
 from invar.image.uki import read_sections
@@ -33,6 +34,7 @@ from invar.system.record import Disk, EtcEntry, System
 pytestmark = pytest.mark.build
 
 EPOCH = 1_750_000_000
+QEMU_NAMES = {"azure": "vpc", "qcow2": "qcow2", "vhdx": "vhdx", "vmdk": "vmdk"}
 MODULES = ("virtio_blk", "virtio_pci", "nvme", "ext4", "dm-verity", "erofs", "overlay", "ena")
 
 
@@ -198,8 +200,10 @@ def test_a_module_that_the_kernel_lacks_is_named(packages: PackagesLayer, tools:
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
-def test_a_format_is_exported_with_its_information(image: Image, name: str, store: Store, tmp_path: Path) -> None:
-    artifact = export(image, name, "f" * 64, store, Report())
+def test_a_format_is_exported_with_its_information(
+    image: Image, name: str, tools: Tools, store: Store, tmp_path: Path
+) -> None:
+    artifact = export(image, name, "f" * 64, tools, store, Report())
     info = json.loads((artifact.directory / "image-info.json").read_text())
     assert info["system"] == "x86_64-linux"
     assert info["boot_mode"] == "uefi"
@@ -208,7 +212,7 @@ def test_a_format_is_exported_with_its_information(image: Image, name: str, stor
     assert info["lock_digest"] == "f" * 64
     assert artifact.directory / info["file"] == artifact.file
     again = Report()
-    assert export(image, name, "f" * 64, store, again) == artifact
+    assert export(image, name, "f" * 64, tools, store, again) == artifact
     assert again.cached[f"format {name}"]
 
     placed = copy_artifact(artifact, tmp_path / "my image")
@@ -217,10 +221,90 @@ def test_a_format_is_exported_with_its_information(image: Image, name: str, stor
     assert sorted(path.name for path in tmp_path.iterdir()) == ["image-info.json", "my image"]
 
 
-def test_an_unknown_format_and_a_missing_directory_are_told(image: Image, store: Store, tmp_path: Path) -> None:
-    with pytest.raises(InvarError, match="no format vhdx") as caught:
-        export(image, "vhdx", None, store, Report())
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_another_store_exports_the_same_bytes(
+    image: Image, name: str, tools: Tools, store: Store, tmp_path: Path
+) -> None:
+    first, second = (export(image, name, None, tools, one, Report()) for one in (store, Store(tmp_path / "other")))
+    assert first.file != second.file
+    assert subprocess.run(["cmp", str(first.file), str(second.file)], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("name", sorted(name for name in QEMU_NAMES))
+def test_qemu_finds_the_disk_in_its_format(image: Image, name: str, tools: Tools, store: Store) -> None:
+    if shutil.which("qemu-img") is None:
+        pytest.skip("qemu-img (qemu-utils) is not installed")
+    file = export(image, name, None, tools, store, Report()).file
+    argv = ["qemu-img", "compare", "-f", "raw", "-F", QEMU_NAMES[name], str(image.raw), str(file)]
+    run = subprocess.run(argv, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_gnu_tar_finds_the_disk_for_google(image: Image, tools: Tools, store: Store, tmp_path: Path) -> None:
+    if shutil.which("tar") is None:
+        pytest.skip("GNU tar is not installed")
+    file = export(image, "google-compute", None, tools, store, Report()).file
+    subprocess.run(["tar", "-xzSf", str(file), "-C", str(tmp_path)], check=True)
+    assert subprocess.run(["cmp", str(tmp_path / "disk.raw"), str(image.raw)], capture_output=True).returncode == 0
+
+
+def test_several_formats_are_placed_in_a_directory_each(
+    image: Image, tools: Tools, store: Store, tmp_path: Path
+) -> None:
+    artifacts = [export(image, name, None, tools, store, Report()) for name in ("amazon", "raw-efi")]
+    places = copy_artifacts(artifacts, tmp_path)
+    assert places == [tmp_path / name / "web.raw" for name in ("amazon", "raw-efi")]
+    assert all((place.parent / "image-info.json").is_file() for place in places)
+    with pytest.raises(InvarError, match="cannot write 2 images"):
+        copy_artifacts(artifacts, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [("vhdxx", "vhdx"), ("raw", "raw-efi"), ("vmwar", "vmware"), ("qcow", "qcow-efi"), ("zzz", "amazon")],
+)
+def test_an_unknown_format_is_told_with_the_nearest_names(wrong: str, near: str) -> None:
+    with pytest.raises(InvarError, match=f"no format '{wrong}'") as caught:
+        find_format(wrong)
     assert caught.value.exit_code == ExitCode.USAGE
-    artifact = export(image, "amazon", None, store, Report())
-    with pytest.raises(InvarError, match="cannot write"):
-        copy_artifact(artifact, tmp_path / "absent" / "image")
+    assert near in (caught.value.hint or "")
+
+
+def test_every_name_stands_for_one_format() -> None:
+    names = [name for format_ in FORMATS.values() for name in (format_.name, *format_.aliases)]
+    assert len(names) == len(set(names))
+    assert {find_format(name).name for name in names} == set(FORMATS)
+
+
+def test_places_that_cannot_be_written_are_told(image: Image, tools: Tools, store: Store, tmp_path: Path) -> None:
+    artifact = export(image, "amazon", None, tools, store, Report())
+    (tmp_path / "web.raw").mkdir()
+    for place, why in (
+        (tmp_path / "absent" / "image", "no directory"),
+        (tmp_path, "is a directory"),
+        (Path("/proc/image"), "cannot write /proc/image"),
+    ):
+        with pytest.raises(InvarError, match="cannot write") as caught:
+            copy_artifact(artifact, place)
+        assert why in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["web.raw"]
+
+
+def test_a_full_disk_is_told_and_nothing_stays_on_it(image: Image, tools: Tools, store: Store, tmp_path: Path) -> None:
+    if subprocess.run(["unshare", "--mount", "--map-root-user", "true"], capture_output=True).returncode != 0:
+        pytest.skip("a small file system takes a mount namespace, which this machine does not give")
+    artifact = export(image, "azure", None, tools, store, Report())
+    program = (
+        "import sys; from pathlib import Path; from invar.core.errors import InvarError\n"
+        "from invar.image.formats import Artifact; from invar.image.formats.place import copy_artifact\n"
+        "full, file = Path(sys.argv[1]), Path(sys.argv[2])\n"
+        "try: copy_artifact(Artifact('azure', file.parent, file, {}), full)\n"
+        "except InvarError as error: print(error, list(full.iterdir()))\n"
+    )
+    run = 'mount -t tmpfs -o size=256k none "$1" && exec "$2" -c "$3" "$1" "$4"'
+    argv = ["sh", "-c", run, "sh", str(tmp_path), sys.executable, program, str(artifact.file)]
+    done = subprocess.run(["unshare", "--mount", "--map-root-user", *argv], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "no space left" in done.stdout
+    assert str(tmp_path) in done.stdout
+    assert done.stdout.rstrip().endswith("[]")

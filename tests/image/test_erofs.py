@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invar.image.erofs import BLOCK, Directory, File, Node, Symlink, Whiteout, build_erofs, crc32c
+from invar.image.crc32c import crc32c
+from invar.image.erofs import BLOCK, Directory, File, Node, Symlink, Whiteout, build_erofs
 
 UUID = bytes(range(16))
 EPOCH = 1_735_689_600

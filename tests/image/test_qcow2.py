@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invar.image.formats.qcow2 import CLUSTER, ENTRIES, plan_tables, used_clusters, write_qcow2
+from invar.image.formats.qcow2 import CLUSTER, ENTRIES, plan_tables, write_qcow2
+from invar.image.sparse import used_runs
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -55,7 +56,7 @@ def test_a_large_disk_with_little_on_it_is_a_small_file(tmp_path: Path) -> None:
 def test_zeros_that_were_written_are_left_out(tmp_path: Path) -> None:
     raw, _ = convert(tmp_path, 4 * MIB, {0: bytes(MIB), 2 * MIB: b"x", 2 * MIB + CLUSTER: b"y"})
     with raw.open("rb") as source:
-        assert used_clusters(source.fileno()) == [(32, 2)]
+        assert used_runs(source.fileno(), CLUSTER) == [(32, 2)]
 
 
 @given(st.integers(1, 200_000))

@@ -77,12 +77,25 @@ def lock(context: click.Context, place: Path, update: bool, dry_run: bool, as_js
 
 @click.command()
 @project_argument
-@click.option("--format", "image_format", default="amazon", show_default=True, help="See `invar formats`.")
-@click.option("--out", type=click.Path(path_type=Path), help="Put the image (and image-info.json) there, sparse.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    default=("amazon",),
+    show_default="amazon",
+    metavar="NAME[,NAME...]",
+    help="See `invar formats`. Several, of one and the same system: repeat it, or separate them by commas.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Put the image (and image-info.json) there, sparse: a file's name, or a directory. Several formats get a "
+    "directory each in it.",
+)
 @json_option
 @click.pass_context
 @told
-def build(context: click.Context, place: Path, image_format: str, out: Path | None, as_json: bool) -> None:
+def build(context: click.Context, place: Path, formats: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     """Build the image of a configuration.
 
     The same configuration and lock give the same bytes anywhere. What has been built before is not built again.
@@ -90,18 +103,19 @@ def build(context: click.Context, place: Path, image_format: str, out: Path | No
     \b
     invar build examples/production-web
     invar build . --format qcow2 --out web.qcow2
+    invar build . --format vmdk,azure,gce --out images/
     invar build . --json | jq -r .system_digest
     """
     from invar.cli.summary import build_result, print_build
     from invar.engines.project import Project
-    from invar.image.formats.place import copy_artifact
+    from invar.image.formats.place import copy_artifacts
 
     session = session_of(context)
     with session.reporting() as report:
         engine = session.engine(report)
-        built = engine.build(Project.at(place), image_format)
-        path = copy_artifact(built.artifact, out) if out else built.artifact.file
-    result = build_result(built, path, report)
+        built = engine.build(Project.at(place), *(name for listed in formats for name in listed.split(",")))
+        paths = copy_artifacts(built.artifacts, out) if out else [artifact.file for artifact in built.artifacts]
+    result = build_result(built, paths, report)
     if as_json:
         print_json(result)
     else:
@@ -112,11 +126,17 @@ def build(context: click.Context, place: Path, image_format: str, out: Path | No
 @json_option
 @told
 def formats(as_json: bool) -> None:
-    """List the image formats."""
+    """List the image formats, and what else each is called.
+
+    \b
+    invar formats
+    invar formats --json | jq -r 'to_entries[] | select(.value.aliases | index("hyperv")) | .key'
+    """
+    from invar.cli.summary import formats_data, formats_lines
     from invar.image.formats import FORMATS
 
     if as_json:
-        print_json({name: form.description for name, form in FORMATS.items()})
+        print_json(formats_data(FORMATS.values()))
         return
-    for name, form in FORMATS.items():
-        click.echo(f"{name:10} {form.description}")
+    for line in formats_lines(FORMATS.values()):
+        click.echo(line)

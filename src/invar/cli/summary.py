@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,28 +13,60 @@ from invar.image.info import INFO_FILE
 if TYPE_CHECKING:
     from invar.core.events import Report
     from invar.engines.native import Built
+    from invar.image.formats import Artifact
+    from invar.image.formats.format import Format
     from invar.image.layer import Layer
     from invar.vm.checks import CheckReport
     from invar.vm.record import Machine
 
 
-def build_result(built: Built, path: Path, report: Report) -> dict[str, Any]:
-    """What `invar build --json` prints."""
+def build_result(built: Built, paths: Sequence[Path], report: Report) -> dict[str, Any]:
+    """What `invar build --json` prints; `paths` are where the artifacts are."""
     image = built.image
+    images = [_artifact_data(artifact, path) for artifact, path in zip(built.artifacts, paths, strict=True)]
     return {
         "system_digest": image.system_digest,
         "spec_digest": built.system.spec_digest,
         "lock_digest": built.lock.digest,
-        "image": str(path),
-        "info": str(built.artifact.directory / INFO_FILE),
-        "format": built.artifact.format,
+        **images[0],
         "bytes": image.logical_bytes,
-        "allocated_bytes": path.stat().st_blocks * 512,
+        "images": images,
         "layers": {layer.kind: layer_data(layer) for layer in (image.packages, image.config)},
         "packages": len(built.lock.image),
         "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
         "cached": all(report.cached.values()),
     }
+
+
+def _artifact_data(artifact: Artifact, path: Path) -> dict[str, Any]:
+    status = path.stat()
+    return {
+        "image": str(path),
+        "info": str(path.parent / INFO_FILE),
+        "format": artifact.format,
+        "file_bytes": status.st_size,
+        "allocated_bytes": status.st_blocks * 512,
+    }
+
+
+def formats_data(formats: Iterable[Format]) -> dict[str, Any]:
+    """What `invar formats --json` prints: by name."""
+    return {
+        form.name: {
+            "description": form.description,
+            "aliases": list(form.aliases),
+            "suffix": form.suffix,
+            "disk": form.is_disk,
+        }
+        for form in formats
+    }
+
+
+def formats_lines(formats: Iterable[Format]) -> list[str]:
+    """A line a format, for people."""
+    rows = [(form.name, ", ".join(form.aliases), form.description) for form in formats]
+    names, aliases = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return [f"{name:{names}}  {also:{aliases}}  {description}" for name, also, description in rows]
 
 
 def layer_data(layer: Layer) -> dict[str, Any]:
@@ -42,10 +75,11 @@ def layer_data(layer: Layer) -> dict[str, Any]:
 
 
 def print_build(result: dict[str, Any]) -> None:
-    """The result of a build for people: the path on standard output, all else on standard error."""
+    """The result of a build for people: the paths on standard output, all else on standard error."""
     for line in build_lines(result):
         click.echo(line, err=True)
-    click.echo(result["image"])
+    for one in result["images"]:
+        click.echo(one["image"])
 
 
 def build_lines(result: dict[str, Any]) -> list[str]:
@@ -55,8 +89,11 @@ def build_lines(result: dict[str, Any]) -> list[str]:
     lines = [
         f"system digest  {result['system_digest']}",
         f"spec digest    {result['spec_digest']}",
-        f"image          {result['format']}, {result['bytes'] / 2**30:.0f} GiB disk, "
-        f"{result['allocated_bytes'] / 1e6:.0f} MB in use: {sizes}",
+        *(
+            f"image          {one['format']}, {result['bytes'] / 2**30:.0f} GiB disk, "
+            f"{one['allocated_bytes'] / 1e6:.0f} MB in use: {sizes}"
+            for one in result["images"]
+        ),
     ]
     slow = {stage: seconds for stage, seconds in result["seconds"].items() if seconds >= 0.005}
     if slow:

@@ -54,7 +54,7 @@ def up(
             launch.remember(machine)
             result = run_checks(machine, checks, launch.equipment.access, report)
         built = launch.built
-        summary = build_result(built, built.artifact.file, report) if built else {}
+        summary = build_result(built, [built.artifact.file], report) if built else {}
         if as_json:
             print_json({**summary, **started_data(machine), **checks_data(machine, result)})
         else:

@@ -38,13 +38,18 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An image in the store, in a format, and the system and lock that it is a function of."""
+    """An image in the store, in one format or several, and the system and lock that it is a function of."""
 
     image: Image
-    artifact: Artifact
+    artifacts: tuple[Artifact, ...]
     system: System
     lock: Lock
     tools: Tools
+
+    @property
+    def artifact(self) -> Artifact:
+        """The image in the format that was asked for first."""
+        return self.artifacts[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +134,9 @@ class NativeEngine:
             write_lock(lock, project.lock)
         return Locked(lock, tuple(diff_locks(previous, lock)), differs)
 
-    def build(self, project: Project, image_format: str) -> Built:
-        """The image of a configuration in a format. A configuration without a lock gets one first."""
-        find_format(image_format)
+    def build(self, project: Project, image_format: str, *others: str) -> Built:
+        """The image of a configuration in one format or several. A configuration without a lock gets one first."""
+        names = tuple(dict.fromkeys(find_format(name).name for name in (image_format, *others)))
         if not project.lock.exists():
             self.report.note(f"no {project.lock.name} yet: locking the newest packages of the archive")
             self.lock(project)
@@ -145,8 +150,8 @@ class NativeEngine:
         )
         config = build_config_layer(system, packages, lock.epoch, self.store, self.report)
         image = assemble(system, packages, config, lock.epoch, tools, self.store, self.report)
-        artifact = export(image, image_format, lock.digest, self.store, self.report)
-        return Built(image, artifact, system, lock, tools)
+        artifacts = tuple(export(image, name, lock.digest, tools, self.store, self.report) for name in names)
+        return Built(image, artifacts, system, lock, tools)
 
     def tools(self, lock: Lock) -> Tools:
         """The lock's tools layer, for running machines."""

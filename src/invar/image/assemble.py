@@ -31,17 +31,23 @@ FIRST_GENERATION = 1
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A system on a disk. `raw` is the sparse file, `logical_bytes` its size, whole GiB. Digests are lower-case hex."""
+    """A system on a disk. `raw` is the sparse file, `logical_bytes` its size, whole GiB. Digests are lower-case hex.
+
+    `epoch` (seconds since 1970) is the only time in it. `kernel` and `initrd` are the files that the UKI is made of.
+    """
 
     key: str
     raw: Path
     base_name: str
     architecture: str
+    epoch: int
     system_digest: str
     spec_digest: str
     cmdline: str
+    kernel: Path
     kernel_version: str
     kernel_sha256: str
+    initrd: Path
     initrd_sha256: str
     packages: Layer
     config: Layer
@@ -87,11 +93,14 @@ def assemble(
         raw=store.path(KIND, key),
         base_name=system.disk.base_name,
         architecture=system.architecture,
+        epoch=epoch,
         system_digest=identity,
         spec_digest=system.spec_digest,
         cmdline=with_digest(line, identity),
+        kernel=packages.kernel,
         kernel_version=packages.kernel_version,
         kernel_sha256=kernel_sha256,
+        initrd=initrd.path,
         initrd_sha256=initrd.sha256,
         packages=packages.layer,
         config=config,

@@ -10,6 +10,8 @@ import stat
 import struct
 from dataclasses import dataclass, field
 
+from invar.image.crc32c import crc32c
+
 BLOCK = 4096
 SLOT = 32
 NAME_MAX = 255
@@ -248,24 +250,3 @@ def _name(text: str) -> bytes:
     if not 0 < len(name) <= NAME_MAX or name in (b".", b"..") or b"/" in name or b"\0" in name:
         raise ValueError(f"not a name for a directory entry: {text!r}")
     return name
-
-
-def crc32c(data: memoryview | bytes) -> int:
-    """CRC-32C with all bits set at the start and no inversion at the end, as the kernel's crc32c(~0, ...)."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _CRC32C[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    return crc
-
-
-def _crc32c_table() -> tuple[int, ...]:
-    table = []
-    for index in range(256):
-        crc = index
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-        table.append(crc)
-    return tuple(table)
-
-
-_CRC32C = _crc32c_table()

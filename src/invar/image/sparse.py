@@ -35,6 +35,25 @@ def data_extents(descriptor: int) -> Iterator[tuple[int, int]]:
         yield start, position
 
 
+def used_runs(descriptor: int, block: int) -> list[tuple[int, int]]:
+    """Runs (first block, number) of the blocks of `block` bytes that are not all zero, in order; holes are not read."""
+    zero = bytes(block)
+    runs: list[tuple[int, int]] = []
+    done = 0
+    for start, end in data_extents(descriptor):
+        last = -(-end // block)
+        for index in range(max(done, start // block), last):
+            data = os.pread(descriptor, block, index * block)
+            if data == zero[: len(data)]:
+                continue
+            if runs and sum(runs[-1]) == index:
+                runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+            else:
+                runs.append((index, 1))
+        done = last
+    return runs
+
+
 def write_at(target: int, offset: int, data: bytes | memoryview) -> None:
     """Write all bytes at an offset."""
     view = memoryview(data)

@@ -216,14 +216,14 @@ class Store:
             os.close(descriptor)
 
 
-def disk_full(root: Path, what: str) -> InvarError:
+def disk_full(root: Path, what: str, *, hint: str | None = None) -> InvarError:
     """The error for a full file system: names it, what is left of it, and what was being written."""
     usage = shutil.disk_usage(root)
     return InvarError(
         f"no space left while writing {what}",
         where=f"file system {_mount_point(root)}",
         why=f"{usage.free / 1e6:.0f} MB free of {usage.total / 1e6:.0f} MB",
-        hint="free some space, or set INVAR_HOME to a directory on a larger file system; a rerun continues",
+        hint=hint or "free some space, or set INVAR_HOME to a directory on a larger file system; a rerun continues",
     )
 
 

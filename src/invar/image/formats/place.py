@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from invar.core.canonical import canonical_json
@@ -12,6 +13,30 @@ from invar.image.formats import Artifact
 from invar.image.info import INFO_FILE
 from invar.image.sparse import copy_into
 from invar.store.objects import disk_full
+
+
+def copy_artifacts(artifacts: Sequence[Artifact], out: Path) -> list[Path]:
+    """As `copy_artifact`; several formats go into a directory each, named by the format, in the directory `out`.
+
+    These directories are made where they are missing. Raises InvarError.
+    """
+    if len(artifacts) == 1:
+        return [copy_artifact(artifacts[0], out)]
+    if not out.is_dir():
+        raise InvarError(
+            f"cannot write {len(artifacts)} images to {out}",
+            why="it is no directory",
+            hint="make it first, or name one",
+        )
+    places = []
+    for artifact in artifacts:
+        directory = out / artifact.format
+        try:
+            directory.mkdir(exist_ok=True)
+        except OSError as error:
+            raise InvarError(f"cannot make {directory}", why=error.strerror) from error
+        places.append(copy_artifact(artifact, directory))
+    return places
 
 
 def copy_artifact(artifact: Artifact, out: Path) -> Path:
@@ -23,6 +48,8 @@ def copy_artifact(artifact: Artifact, out: Path) -> Path:
     place = out / artifact.file.name if out.is_dir() else out
     if not place.parent.is_dir():
         raise InvarError(f"cannot write {place}", why=f"there is no directory {place.parent}", hint="make it first")
+    if place.is_dir():
+        raise InvarError(f"cannot write {place}", why="it is a directory", hint="name a file, or another directory")
     info = canonical_json({**artifact.info, "file": place.name}) + b"\n"
     temporary = place.with_name(f".{place.name}.partial")
     try:
@@ -32,7 +59,9 @@ def copy_artifact(artifact: Artifact, out: Path) -> Path:
         temporary.replace(place.with_name(INFO_FILE))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise disk_full(place.parent, str(place)) from error
+            needed = artifact.file.stat().st_blocks * 512
+            hint = f"it takes {needed / 1e6:.0f} MB: free some space, or name a place on a larger file system"
+            raise disk_full(place.parent, str(place), hint=hint) from error
         raise InvarError(f"cannot write {place}", why=error.strerror) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -42,6 +71,7 @@ def copy_artifact(artifact: Artifact, out: Path) -> Path:
 def _copy(source: Path, target: Path) -> None:
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
+        os.fchmod(descriptor, source.stat().st_mode & 0o777)
         os.ftruncate(descriptor, source.stat().st_size)
         copy_into(descriptor, 0, source)
     finally:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from invar.image.assemble import Image
-from invar.image.sparse import copy_range, data_extents, write_at
+from invar.image.formats.format import open_files
+from invar.image.sparse import copy_range, used_runs, write_at
+from invar.image.tools import Tools
 
 CLUSTER_BITS = 16
 CLUSTER = 1 << CLUSTER_BITS
@@ -28,26 +30,21 @@ class Qcow2:
     """A file for QEMU and what builds on it, which grows as it is written to."""
 
     name: str = "qcow2"
+    aliases: tuple[str, ...] = ("qcow-efi", "qemu-efi", "openstack", "kubevirt")
     suffix: str = "qcow2"
-    description: str = "disk for QEMU, libvirt and OpenStack"
+    description: str = "disk for QEMU, libvirt, OpenStack and KubeVirt"
+    is_disk: bool = True
 
-    def write(self, image: Image, path: Path) -> None:
+    def write(self, image: Image, path: Path, tools: Tools) -> None:
         """Write the disk's clusters that are not zero, in their order."""
-        source = os.open(image.raw, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            try:
-                write_qcow2(source, target)
-            finally:
-                os.close(target)
-        finally:
-            os.close(source)
+        with open_files(image.raw, path) as (source, target):
+            write_qcow2(source, target)
 
 
 def write_qcow2(source: int, target: int) -> None:
     """Convert the open raw file `source`, whole clusters long, into the empty open file `target`."""
     size = os.fstat(source).st_size
-    runs = used_clusters(source)
+    runs = used_runs(source, CLUSTER)
     plan = plan_tables(size, runs)
     os.ftruncate(target, plan.clusters * CLUSTER)
     write_at(target, 0, plan.header)
@@ -112,23 +109,6 @@ def plan_tables(size: int, runs: list[tuple[int, int]]) -> Plan:
         *((places[table] * CLUSTER, _words(entries[table])) for table in tables_in_use),
     ]
     return Plan(header, tables, data * CLUSTER, clusters)
-
-
-def used_clusters(source: int) -> list[tuple[int, int]]:
-    """Runs (first cluster, number) of clusters that are not all zero; holes are not read."""
-    zero = bytes(CLUSTER)
-    runs: list[tuple[int, int]] = []
-    done = 0
-    for start, end in data_extents(source):
-        for cluster in range(max(done, start // CLUSTER), -(-end // CLUSTER)):
-            if os.pread(source, CLUSTER, cluster * CLUSTER) == zero:
-                continue
-            if runs and sum(runs[-1]) == cluster:
-                runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-            else:
-                runs.append((cluster, 1))
-        done = -(-end // CLUSTER)
-    return runs
 
 
 def _words(values: list[int]) -> bytes:

@@ -1,0 +1,47 @@
+"""A gzip file out of a stream, written by the tools' own compressor: the same bytes whatever zlib the host has."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from invar.core.errors import InvarError
+from invar.image.tools import Tools
+from invar.sandbox.launch import last_lines
+
+LEVEL = 4
+"""A third of the default level's time for 2 % more bytes, of layers and of unpacked packages alike."""
+
+
+@contextmanager
+def gzipped(path: Path, tools: Tools) -> Iterator[IO[bytes]]:
+    """What the block writes to the stream is in the new file `path`, compressed, when the block has ended.
+
+    The file has no name and no time in its header. Raises InvarError when the compressor fails.
+    """
+    argv = tools.command(["zstd", "--format=gzip", f"-{LEVEL}", "--quiet", "--stdout"])
+    with path.open("xb") as file:
+        compressor = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.PIPE, start_new_session=True
+        )
+        assert compressor.stdin is not None and compressor.stderr is not None
+        with compressor:
+            try:
+                yield compressor.stdin
+                compressor.stdin.close()
+                said = compressor.stderr.read()
+                status = compressor.wait()
+            except BrokenPipeError:
+                said = compressor.stderr.read()
+                status = compressor.wait() or 1
+            except BaseException:
+                compressor.kill()
+                raise
+    if b"No space left" in said:
+        raise OSError(errno.ENOSPC, "no space left", str(path))
+    if status != 0:
+        raise InvarError(f"{path.name} could not be compressed", where="zstd", why=last_lines(said))
