@@ -113,6 +113,8 @@ in
     description = "Checks by name, each of one kind: `unit`, `tcp`, `http` or `command`.";
   };
   config.system.build.checks = lib.mapAttrsToList record cfg;
+  # What the machine itself looks at (src/invar/machine/checks.py).
+  config.environment.etc."invar/checks.json".text = builtins.toJSON config.system.build.checks;
   config.assertions = lib.mapAttrsToList (name: check: {
     assertion = lib.length (ways check) == 1;
     message = "invar.checks.${name}: set exactly one of unit, tcp, http and command.";
