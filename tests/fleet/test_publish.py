@@ -11,19 +11,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from invar.aws.blocks import map_blocks
+from invar.aws.blocks import encode, map_blocks
 from invar.aws.client import Cloud
 from invar.aws.images import ImageRecord, find_images
 from invar.aws.parameters import get_parameter
 from invar.aws.snapshot_read import read_back
 from invar.core.errors import InvarError
-from invar.core.events import Report
+from invar.core.events import Event, Report, Warned
 from invar.fleet.publish import (
     Artifact,
     Destination,
@@ -34,6 +34,7 @@ from invar.fleet.publish import (
     parent_candidates,
     publish,
 )
+from invar.fleet.record import fetch_record, pack
 from invar.fleet.tags import Identity
 from invar.localcloud.record import CloudRecord
 from invar.store.objects import Store
@@ -68,10 +69,15 @@ def send(cloud: Cloud, tmp_path: Path, report: Report) -> Publish:
 
 
 def assert_right(cloud: Cloud, controlled: Control, artifact: Artifact, regions: tuple[str, ...] = REGIONS) -> None:
-    """In each region one available image of the system, over exactly the built bytes; no snapshot without an image."""
+    """In each region one available image of the system, over exactly the built bytes, and its record; no orphan."""
     state = controlled("GET", "state")
-    used = {snapshot for image in state["images"] for snapshot in image["snapshots"]}
-    assert {snapshot["id"] for snapshot in state["snapshots"]} == used
+    images = {one["region"]: find_images(cloud, one["region"]) for one in state["images"]}
+    used = {snapshot for found in images.values() for one in found for snapshot in one.snapshots}
+    records = sorted((region, one.tags["invar:record"]) for region, found in images.items() for one in found)
+    beside = [one for one in state["snapshots"] if one["id"] not in used]
+    assert len(state["snapshots"]) == len(used) + len(records)
+    assert sorted((one["region"], one["tags"].get("invar:record")) for one in beside) == records
+    assert {one["state"] for one in state["snapshots"]} == {"completed"}
     for region in regions:
         tags = {"invar:system": artifact.identity.system_digest}
         found = find_images(cloud, region, tags=tags)
@@ -96,6 +102,7 @@ def test_an_image_is_the_same_in_every_region(
             "invar:commit": "c0ffee",
             "invar:dirty": "true",
             "invar:blocks": one.blocks.digest,
+            "invar:record": hashlib.sha256(pack({"blocks.map": encode(one.blocks)})).hexdigest(),
             "invar:version": "0.1.0",
         }
         named = get_parameter(cloud, region, "/invar/production-web/ami")
@@ -113,7 +120,7 @@ def test_publishing_again_changes_nothing(
     assert again.images == first.images
     assert again.uploaded is None
     calls = set(controlled("GET", "state")["counters"]["calls"])
-    assert calls == {"DescribeImages", "GetParameter"}
+    assert calls == {"DescribeImages", "DescribeSnapshots", "GetParameter"}
 
 
 def test_a_changed_image_goes_up_as_a_delta_and_is_the_next_generation(
@@ -124,11 +131,54 @@ def test_a_changed_image_goes_up_as_a_delta_and_is_the_next_generation(
     sent = controlled("GET", "state")["counters"]["bytes"]["PutSnapshotBlock"]
     controlled("DELETE", "counters")
     done = send(two)
-    assert controlled("GET", "state")["counters"]["bytes"]["PutSnapshotBlock"] < 0.02 * sent
+    counters = controlled("GET", "state")["counters"]
+    assert counters["bytes"]["PutSnapshotBlock"] < 0.1 * sent
+    assert counters["calls"]["PutSnapshotBlock"] == 1 + len(REGIONS), "the block, and a record in each region"
     assert done.generation == 2
     assert {image.tags["invar:parent"] for image in done.images.values()} == {one.identity.system_digest}
     assert_right(cloud, controlled, one)
     assert_right(cloud, controlled, two)
+
+
+def test_a_difference_needs_nothing_of_the_machine_that_published_before(
+    cloud: Cloud, controlled: Control, artifact: Callable[..., Artifact], send: Publish, tmp_path: Path
+) -> None:
+    one, two = artifact("one"), artifact("two", {40: 4000})
+    first = send(one)
+    elsewhere = Store(tmp_path / "another" / "store")
+    destination = Destination(REGIONS, copy_seconds=30.0)
+    done = publish(cloud, two, destination, elsewhere, Report(), version="0.1.0")
+    assert done.uploaded is not None
+    assert (done.uploaded.parent, done.uploaded.sent) == (first.images["us-east-1"].snapshots[0], 1)
+    assert_right(cloud, controlled, two)
+
+
+def test_documents_are_kept_beside_the_image_in_every_region(
+    cloud: Cloud, artifact: Callable[..., Artifact], send: Publish, tmp_path: Path
+) -> None:
+    documents = {"image-info.json": b"{}", "sbom.spdx.json": b"x" * 3_000_000}
+    done = send(replace(artifact("one"), documents=documents))
+    for region, image in done.images.items():
+        store = Store(tmp_path / region)
+        found = fetch_record(cloud, region, image.tags["invar:record"], store, Report())
+        assert found is not None
+        assert documents.items() <= found.items()
+
+
+def test_an_altered_record_is_not_believed(
+    cloud: Cloud, controlled: Control, artifact: Callable[..., Artifact], send: Publish, events: list[Event]
+) -> None:
+    send(artifact("one"))
+    state = controlled("GET", "state")
+    record = next(one for one in state["snapshots"] if "invar:record" in one["tags"] and one["region"] == "us-east-1")
+    controlled("POST", "alter", {"snapshot": record["id"], "block": 0, "offset": 100})
+    two = artifact("two", {40: 4000})
+    elsewhere = Store(two.path.parent / "another" / "store")
+    report = Report(events.append)
+    done = publish(cloud, two, Destination(REGIONS, copy_seconds=30.0), elsewhere, report, version="0.1.0")
+    assert done.uploaded is not None
+    assert done.uploaded.parent is None
+    assert any(isinstance(event, Warned) and "altered" in event.text for event in events)
 
 
 def test_a_region_that_fails_leaves_the_others_and_is_finished_later(
@@ -197,7 +247,7 @@ def test_images_are_shared_dated_encrypted_and_sized_as_asked(
         kms_keys=keys,
         volume_gib=9,
         iops=5000,
-        deprecate_at=datetime.now(UTC) + timedelta(days=30),
+        deprecate_after=timedelta(days=30),
     )
     for region, image in done.images.items():
         ec2 = cloud.ec2(region)
@@ -206,7 +256,8 @@ def test_images_are_shared_dated_encrypted_and_sized_as_asked(
         assert (ebs["VolumeSize"], ebs["Iops"], ebs["Encrypted"]) == (9, 5000, True)
         snapshot = ec2.describe_snapshots(SnapshotIds=[ebs["SnapshotId"]])["Snapshots"][0]
         assert snapshot["KmsKeyId"] == keys[region]
-        assert "DeprecationTime" in shown
+        dated = datetime.fromisoformat(shown["DeprecationTime"]) - datetime.fromisoformat(shown["CreationDate"])
+        assert abs(dated - timedelta(days=30)) < timedelta(minutes=2)
         permissions = ec2.describe_image_attribute(ImageId=image.id, Attribute="launchPermission")
         assert permissions["LaunchPermissions"] == [{"UserId": "111122223333"}]
 
@@ -226,9 +277,9 @@ def test_twenty_regions(cloud: Cloud, controlled: Control, artifact: Callable[..
 PUBLISHER = """
 import json, sys
 from pathlib import Path
-from invar.aws.blocks import map_blocks
+from invar.aws.blocks import encode, map_blocks
 from invar.aws.client import Cloud
-from invar.core.events import Report
+from invar.core.events import Event, Report, Warned
 from invar.fleet.publish import Artifact, Destination, publish
 from invar.fleet.tags import Identity
 from invar.store.objects import Store

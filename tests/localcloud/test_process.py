@@ -124,6 +124,15 @@ def test_a_taken_port_is_named(root: Path) -> None:
     assert "Traceback" not in str(caught.value)
 
 
+def test_it_comes_back_at_the_same_address_if_that_is_free(root: Path) -> None:
+    first = start(root)
+    stop(root)
+    assert start(root).url == first.url
+    stop(root)
+    with socket.create_server(("127.0.0.1", first.port)):
+        assert start(root).port != first.port
+
+
 def test_stopping_what_does_not_run_is_nothing(root: Path) -> None:
     assert stop(root) is False
 

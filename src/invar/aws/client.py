@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, NoCredentialsError
 
 from invar.aws.errors import AWS_ERRORS, told
 
 if TYPE_CHECKING:
+    from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_ebs import EBSClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
@@ -27,15 +28,26 @@ class Cloud:
     """An account seen through one profile.
 
     `profile` None takes what the environment says (AWS_PROFILE, AWS_ACCESS_KEY_ID, an instance's role, ...).
-    `endpoint_url` None likewise takes AWS_ENDPOINT_URL. Methods may be called from any thread and raise InvarError.
+    `endpoint_url` None likewise takes AWS_ENDPOINT_URL. `keys` (access key id, secret) and `region` come before what
+    profile and environment say. Methods may be called from any thread and raise InvarError.
     """
 
-    def __init__(self, *, profile: str | None = None, endpoint_url: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        profile: str | None = None,
+        endpoint_url: str | None = None,
+        keys: tuple[str, str] | None = None,
+        region: str | None = None,
+    ) -> None:
         self._endpoint_url = endpoint_url
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Any] = {}
         try:
-            self._session = boto3.Session(profile_name=profile)
+            key, secret = keys or (None, None)
+            self._session = boto3.Session(
+                profile_name=profile, aws_access_key_id=key, aws_secret_access_key=secret, region_name=region
+            )
         except BotoCoreError as error:
             raise told(error, "the AWS configuration") from error
 
@@ -43,6 +55,14 @@ class Cloud:
     def region(self) -> str | None:
         """The region that the profile or the environment names."""
         return self._session.region_name
+
+    def require_credentials(self) -> None:
+        """Raise InvarError when there are none, without asking AWS: before long work whose result would need them."""
+        try:
+            if self._session.get_credentials() is None:
+                raise NoCredentialsError
+        except BotoCoreError as error:
+            raise told(error, "the AWS configuration", what="there are no AWS credentials") from error
 
     def ec2(self, region: str) -> EC2Client:
         """EC2, with botocore's own retries."""
@@ -57,6 +77,11 @@ class Cloud:
     def ssm(self, region: str) -> SSMClient:
         """Systems Manager, with botocore's own retries."""
         client: SSMClient = self._client("ssm", region, ATTEMPTS)
+        return client
+
+    def autoscaling(self, region: str) -> AutoScalingClient:
+        """Auto Scaling, with botocore's own retries."""
+        client: AutoScalingClient = self._client("autoscaling", region, ATTEMPTS)
         return client
 
     def account(self, region: str) -> str:

@@ -19,11 +19,11 @@ class Parameter:
 
 
 def get_parameter(cloud: Cloud, region: str, name: str) -> Parameter | None:
-    """A parameter, or None where there is none. Raises InvarError."""
+    """A parameter, or None where there is none. `name` may be NAME:VERSION or NAME:LABEL. Raises InvarError."""
     try:
         found = cloud.ssm(region).get_parameter(Name=name)["Parameter"]
     except AWS_ERRORS as error:
-        if code_of(error) == "ParameterNotFound":
+        if code_of(error) in ("ParameterNotFound", "ParameterVersionNotFound"):
             return None
         raise told(error, f"ssm:GetParameter {region} {name}") from error
     return Parameter(found["Name"], found["Value"], found["Version"])

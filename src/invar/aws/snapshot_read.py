@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +78,7 @@ def read_back(
 
     with report.stage(f"read back {region}") as stage:
         held = list_blocks(cloud, region, snapshot, limits or Limits())
-        _read(cloud.ebs(region), region, snapshot, held, keep, stage, limits or Limits())
+        fetch(cloud, region, snapshot, held, sorted(held.tokens), keep, limits or Limits(), stage)
     both = found.keys() & expected.digests.keys()
     return ReadBack(
         snapshot=snapshot,
@@ -110,7 +110,7 @@ def download(
             def write(index: int, data: bytes) -> None:
                 os.pwrite(descriptor, data, index * BLOCK)
 
-            _read(cloud.ebs(region), region, snapshot, held, write, stage, limits)
+            fetch(cloud, region, snapshot, held, sorted(held.tokens), write, limits, stage)
             temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -143,17 +143,22 @@ def _page(
     )
 
 
-def _read(
-    ebs: EBSClient,
+def fetch(
+    cloud: Cloud,
     region: str,
     snapshot: str,
     held: Held,
+    indices: Sequence[int],
     use: Callable[[int, bytes], None],
-    stage: Stage,
     limits: Limits,
+    stage: Stage | None = None,
 ) -> None:
-    """Hand every block to `use`, many at once. A block that does not match the checksum sent with it is read again."""
-    total = len(held.tokens) * BLOCK
+    """Hand each of these held blocks to `use`, in any order, from many threads.
+
+    A block that does not match the checksum sent with it is read again. Raises InvarError.
+    """
+    ebs = cloud.ebs(region)
+    total = len(indices) * BLOCK
     lock = threading.Lock()
     done = 0
 
@@ -174,8 +179,9 @@ def _read(
                 why="its bytes do not match the checksum that AWS sends with it",
             )
         use(index, data)
-        with lock:
-            done += 1
-            stage.progress(done * BLOCK, total, "bytes")
+        if stage is not None:
+            with lock:
+                done += 1
+                stage.progress(done * BLOCK, total, "bytes")
 
-    transfer(sorted(held.tokens), get, where=where, limits=limits)
+    transfer(indices, get, where=where, limits=limits)

@@ -23,6 +23,9 @@ VERBS = {
     "console": "invar.cli.machines:console",
     "stop": "invar.cli.machines:stop",
     "check": "invar.cli.machines:check",
+    "publish": "invar.cli.publish:publish",
+    "images": "invar.cli.images:images",
+    "cloud": "invar.cli.cloud:cloud",
     "completion": "invar.cli.completion:completion",
 }
 

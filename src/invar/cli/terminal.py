@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PLAIN_INTERVAL = 10.0
 """Seconds between two progress lines of one stage when standard error is no terminal."""
 
+PACE_SECONDS = 0.5
+"""A stage is watched so long before its rate is told."""
+
 
 class Screen(Protocol):
     """What shows events. A context manager: leaving it restores the terminal."""
@@ -46,12 +49,48 @@ def amount(done: int, total: int | None, unit: str) -> str:
     return f"{done} of {total} {unit}" if total else f"{done} {unit}"
 
 
+class Pace:
+    """How fast a stage goes and how long it still takes, from its progress so far.
+
+    What was done when the first progress came (an interrupted transfer's share) does not count as fast. Not for
+    stages whose progress is not in bytes.
+    """
+
+    def __init__(self) -> None:
+        self._begun: dict[str, tuple[float, int]] = {}
+
+    def told(self, progress: Progress, now: float) -> str:
+        """ ", 45.1 MB/s, 12 s left", or "" while there is nothing to tell. `now` is monotonic seconds."""
+        if progress.unit != "bytes":
+            return ""
+        since, before = self._begun.setdefault(progress.stage, (now, progress.done))
+        moved = progress.done - before
+        if now - since < PACE_SECONDS or moved <= 0:
+            return ""
+        rate = moved / (now - since)
+        left = "" if progress.total is None else f", {remaining((progress.total - progress.done) / rate)} left"
+        return f", {rate / 1e6:.1f} MB/s{left}"
+
+    def forget(self, stage: str) -> None:
+        """The stage begins, or has ended."""
+        self._begun.pop(stage, None)
+
+
+def remaining(seconds: float) -> str:
+    """ "8 s", "3 min", "2 h 5 min"."""
+    if seconds < 90:
+        return f"{max(0.0, seconds):.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
 class PlainScreen:
     """One line when a stage takes long or ends, for logs and pipes."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._told: dict[str, float] = {}
+        self._pace = Pace()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Report:
@@ -72,13 +111,15 @@ class PlainScreen:
         match event:
             case StageStarted(stage):
                 self._told[stage] = time.monotonic()
+                self._pace.forget(stage)
                 return None
             case Progress(stage, done, total, unit):
                 now = time.monotonic()
+                pace = self._pace.told(event, now)
                 if now - self._told.get(stage, now) < PLAIN_INTERVAL:
                     return None
                 self._told[stage] = now
-                return f"{stage}: {amount(done, total, unit)}"
+                return f"{stage}: {amount(done, total, unit)}{pace}"
             case StageFinished(stage, seconds, cached):
                 return None if cached else f"{stage}: done in {seconds:.1f} s"
             case Note(text):
@@ -92,6 +133,7 @@ class LiveScreen:
 
     def __init__(self) -> None:
         self._tasks: dict[str, TaskID] = {}
+        self._pace = Pace()
         self._bars: Bars | None = None
 
     def __enter__(self) -> Report:
@@ -123,9 +165,11 @@ class LiveScreen:
         match event:
             case StageStarted(stage):
                 self._tasks[stage] = bars.add_task(stage, total=None, amount="")
+                self._pace.forget(stage)
             case Progress(stage, done, total, unit):
                 if stage in self._tasks:
-                    bars.update(self._tasks[stage], completed=done, total=total, amount=amount(done, total, unit))
+                    text = amount(done, total, unit) + self._pace.told(event, time.monotonic())
+                    bars.update(self._tasks[stage], completed=done, total=total, amount=text)
             case StageFinished(stage, seconds, cached):
                 if stage in self._tasks:
                     bars.remove_task(self._tasks.pop(stage))

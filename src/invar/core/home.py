@@ -42,3 +42,8 @@ class Home:
     def keys(self) -> Path:
         """Keys that Invar made for this user (ssh to local machines)."""
         return self.root / "keys"
+
+    @property
+    def cloud(self) -> Path:
+        """The local cloud's state."""
+        return self.root / "cloud"

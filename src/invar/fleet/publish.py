@@ -5,15 +5,16 @@ Every step finds what an earlier run did, so a killed or half-failed publish is 
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from invar.aws.blocks import BlockMap, find, keep
+from invar.aws.blocks import BlockMap, decode, encode, find, keep
 from invar.aws.client import Cloud
 from invar.aws.errors import code_of
 from invar.aws.images import (
@@ -36,24 +37,31 @@ from invar.aws.snapshots import describe_snapshot
 from invar.aws.transfer import Limits
 from invar.core.errors import InvarError
 from invar.core.events import Report
+from invar.fleet.record import BLOCK_MAP, Safekeeping, fetch_record, keep_record, remember
 from invar.fleet.regions import everywhere
-from invar.fleet.tags import CONFIGURATION, SYSTEM, Identity, generation_of, image_tags
+from invar.fleet.tags import CONFIGURATION, RECORD, SYSTEM, Identity, generation_of, image_tags
 from invar.store.objects import Store
 
 COPY_SECONDS = 3600.0
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
+DATE_PRECISION = timedelta(minutes=2)
+"""AWS keeps deprecation dates to the minute."""
 LIVING = ("pending", "available", "disabled")
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A built image: the raw file, its block map and what it is."""
+    """A built image: the raw file, its block map and what it is.
+
+    `documents` (file name → content) are kept beside the image: image-info.json, and what else tells of it.
+    """
 
     path: Path
     blocks: BlockMap
     identity: Identity
     architecture: Architecture
+    documents: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,7 @@ class Destination:
 
     `regions`: the first takes the upload, the others get copies. `kms_keys` maps a region to the key's ARN to encrypt
     with there; `encrypted` without a key takes the account's default key. `volume_gib` None: as large as the image.
+    `deprecate_after` counts from the image's making, so that publishing again changes no date.
     """
 
     regions: Sequence[str]
@@ -72,7 +81,7 @@ class Destination:
     volume_gib: int | None = None
     iops: int | None = None
     throughput: int | None = None
-    deprecate_at: datetime | None = None
+    deprecate_after: timedelta | None = None
     limits: Limits = field(default_factory=Limits)
     copy_seconds: float = COPY_SECONDS
 
@@ -104,7 +113,8 @@ def publish(
     if not regions:
         raise InvarError("no region to publish to", hint="name one, or set AWS_REGION")
     keep(store, artifact.blocks)
-    run = _Run(cloud, artifact, destination, store, report, version)
+    record = remember(store, {**artifact.documents, BLOCK_MAP: encode(artifact.blocks)})
+    run = _Run(cloud, artifact, destination, store, report, version, record)
     tags = {CONFIGURATION: artifact.identity.configuration}
     known = everywhere(regions, lambda region: find_images(cloud, region, tags=tags))
     if not known.done:
@@ -148,6 +158,25 @@ def parent_candidates(images: Sequence[ImageRecord]) -> list[ImageRecord]:
     return sorted(fit, key=lambda image: (generation_of(image.tags), image.created), reverse=True)
 
 
+def known_blocks(cloud: Cloud, image: ImageRecord, store: Store, report: Report) -> BlockMap | None:
+    """The block map of a published image, from the store or out of its record; None where both are gone."""
+    wanted = image.tags.get(TAG_BLOCKS, "")
+    known = find(store, wanted) if wanted else None
+    if known is not None or RECORD not in image.tags:
+        return known
+    try:
+        documents = fetch_record(cloud, image.region, image.tags[RECORD], store, report)
+    except InvarError as error:
+        report.warn(f"{image.region}: the record of {image.id} cannot be used: {error.what}")
+        return None
+    data = (documents or {}).get(BLOCK_MAP)
+    if data is None or hashlib.sha256(data).hexdigest() != wanted:
+        return None
+    blocks = decode(data, f"the record of {image.id}")
+    keep(store, blocks)
+    return blocks
+
+
 def _age(image: ImageRecord) -> tuple[int, float]:
     return generation_of(image.tags), image.created
 
@@ -162,6 +191,7 @@ class _Run:
     store: Store
     report: Report
     version: str
+    record: str
 
     def source(self, known: Mapping[str, list[ImageRecord]]) -> tuple[ImageRecord, Uploaded | None]:
         """What copies are made of: an available image of the system in any region, else a new one in the first."""
@@ -177,9 +207,11 @@ class _Run:
             generation=next_generation(list(known.values()), system),
             parent=None if before is None else before.tags.get(SYSTEM),
             blocks=self.artifact.blocks.digest,
+            record=self.record,
             version=self.version,
         )
         made = upload(self.cloud, self._upload(home, images), self.report)
+        keep_record(self.cloud, home, self.record, tags, self.store, self._safekeeping(), self.report)
         return self._register(home, made, tags), made
 
     def deliver(self, region: str, source: ImageRecord, known: Sequence[ImageRecord]) -> ImageRecord:
@@ -193,12 +225,33 @@ class _Run:
                 identity = self._copy(region, source) if found is None else found.id
                 image = wait_available(self.cloud, region, identity, seconds=to.copy_seconds)
             share_image(self.cloud, region, image.id, accounts=to.accounts, organizations=to.organizations)
-            if to.deprecate_at is not None:
-                deprecate_image(self.cloud, region, image.id, to.deprecate_at)
+            self._keep_record(region, source)
+            if to.deprecate_after is not None:
+                self._deprecate(image, to.deprecate_after)
             configuration = source.tags[CONFIGURATION]
             tags = {CONFIGURATION: configuration}
             put_parameter(self.cloud, region, parameter_name(configuration), image.id, tags=tags)
             return image
+
+    def _deprecate(self, image: ImageRecord, after: timedelta) -> None:
+        at = datetime.fromtimestamp(image.created, UTC) + after
+        dated = image.deprecation and datetime.fromisoformat(image.deprecation.replace("Z", "+00:00"))
+        if not dated or abs(dated - at) > DATE_PRECISION:
+            deprecate_image(self.cloud, image.region, image.id, at)
+
+    def _safekeeping(self) -> Safekeeping:
+        to = self.destination
+        return Safekeeping(to.encrypted, to.kms_keys, to.limits)
+
+    def _keep_record(self, region: str, source: ImageRecord) -> None:
+        """The image's record beside it, out of the store or the source's region."""
+        digest = source.tags.get(RECORD)
+        if digest is None:
+            return
+        if fetch_record(self.cloud, source.region, digest, self.store, self.report) is None:
+            self.report.warn(f"{region}: the record of {source.id} is lost: later uploads will be whole")
+            return
+        keep_record(self.cloud, region, digest, source.tags, self.store, self._safekeeping(), self.report)
 
     def _upload(self, home: str, images: Sequence[ImageRecord]) -> Upload:
         identity = self.artifact.identity
@@ -217,17 +270,17 @@ class _Run:
         )
 
     def _parent(self, region: str, images: Sequence[ImageRecord]) -> Parent | None:
-        """The newest snapshot there whose content the store knows and whose encryption is the wanted one."""
+        """The newest snapshot there whose content is known and whose encryption is the wanted one."""
         key = self.destination.kms_keys.get(region)
         wanted = self.destination.encrypted or key is not None
         for image in parent_candidates(images):
-            blocks = find(self.store, image.tags[TAG_BLOCKS])
-            if blocks is None:
-                continue
             snapshot = describe_snapshot(self.cloud, region, image.snapshots[0])
             if snapshot is None or snapshot.state != "completed":
                 continue
-            if (snapshot.encrypted or not wanted) and key in (None, snapshot.kms_key):
+            if (wanted and not snapshot.encrypted) or key not in (None, snapshot.kms_key):
+                continue
+            blocks = known_blocks(self.cloud, image, self.store, self.report)
+            if blocks is not None:
                 return Parent(snapshot.id, blocks)
         return None
 

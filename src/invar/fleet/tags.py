@@ -16,11 +16,19 @@ COMMIT = "invar:commit"
 DIRTY = "invar:dirty"
 PARENT = "invar:parent"
 VERSION = "invar:version"
+SOURCE = "invar:source"
+"""Tag: the configuration's file, relative to its repository's root."""
+RECORD = "invar:record"
+"""Tag: the digest of the image's record (record.py)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What an image is. Digests are lower-case hex; `commit` None: not from a repository."""
+    """What an image is. Digests are lower-case hex.
+
+    `system_digest` is what makes an image the same image: of Invar's own engine the system digest, of another whatever
+    follows from its content alone. `commit` None: not from a repository. `source` is the configuration's file in it.
+    """
 
     configuration: str
     system_digest: str
@@ -28,21 +36,29 @@ class Identity:
     lock_digest: str | None = None
     commit: str | None = None
     dirty: bool = False
+    source: str | None = None
 
 
-def image_tags(identity: Identity, *, generation: int, parent: str | None, blocks: str, version: str) -> dict[str, str]:
-    """The tags of a new image. `parent`: system digest of the generation before; `blocks`: the block map's digest."""
+def image_tags(
+    identity: Identity, *, generation: int, parent: str | None, blocks: str, record: str, version: str
+) -> dict[str, str]:
+    """The tags of a new image.
+
+    `parent`: system digest of the generation before; `blocks`: the block map's digest; `record`: the record's.
+    """
     tags = {
         CONFIGURATION: identity.configuration,
         GENERATION: str(generation),
         SYSTEM: identity.system_digest,
         SPEC: identity.spec_digest,
         TAG_BLOCKS: blocks,
+        RECORD: record,
         VERSION: version,
     }
     optional = {
         LOCK: identity.lock_digest,
         COMMIT: identity.commit,
+        SOURCE: identity.source,
         DIRTY: "true" if identity.dirty else None,
         PARENT: parent,
     }

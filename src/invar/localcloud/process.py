@@ -21,7 +21,7 @@ from invar.localcloud.record import CloudRecord, read_record
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 CONTROL_SECONDS = 30.0
-KEPT_ON_RESET = frozenset({"lock", "cloud.log"})
+KEPT_ON_RESET = frozenset({"lock", "cloud.log", "port"})
 
 
 def start(root: Path, port: int = 0) -> CloudRecord:

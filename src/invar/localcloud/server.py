@@ -34,6 +34,7 @@ from invar.localcloud.tokens import TokenMint
 ADDRESS = "127.0.0.1"
 LOOK_SECONDS = 0.05
 """How often the server looks whether it shall end."""
+LAST_PORT = "port"
 SAVE_AFTER = 0.2
 """Seconds after a change until moto's state is written."""
 NOT_HERE = (
@@ -47,7 +48,9 @@ NOT_HERE = (
 
 
 def serve(root: Path, port: int = 0) -> None:
-    """Serve the cloud whose state is in `root` until SIGTERM or SIGINT. Port 0: any free one; the record names it.
+    """Serve the cloud whose state is in `root` until SIGTERM or SIGINT; the record names the port.
+
+    Port 0 is the one that it had last, so that what was told its address finds it again, else any free one.
 
     Raises InvarError when another process serves the same state, or the port is taken.
     """
@@ -55,7 +58,7 @@ def serve(root: Path, port: int = 0) -> None:
     with _only_one(root):
         cloud = Cloud(root)
         try:
-            server = _listen(port, cloud.gateway)
+            server = _listen_again(root, cloud.gateway) if port == 0 else _listen(port, cloud.gateway)
             record = CloudRecord(os.getpid(), ADDRESS, server.server_port, cloud.instance)
             stopping = threading.Event()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -214,6 +217,17 @@ def _only_one(root: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _listen_again(root: Path, application: Application) -> Server:
+    """Listen on the last port if it is free, else on any; remember which."""
+    last = root / LAST_PORT
+    try:
+        server = _listen(int(last.read_text()), application)
+    except (FileNotFoundError, ValueError, InvarError):
+        server = _listen(0, application)
+    last.write_text(str(server.server_port))
+    return server
 
 
 def _listen(port: int, application: Application) -> Server:
