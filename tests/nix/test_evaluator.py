@@ -173,11 +173,11 @@ def test_pure_evaluation_reads_nothing_outside(tmp_path: Path, monkeypatch: pyte
     assert evaluator.eval_string('builtins.getEnv "SECRET_OF_THE_HOST"') == ""
     assert evaluator.eval_string("builtins ? currentTime || builtins ? currentSystem") is False
     assert evaluator.eval_file(tmp_path / "in" / "a.nix") == 1
+    assert evaluator.eval_string(f"builtins.pathExists {tmp_path}/out.nix") is False
     for expression in (
         f"import {tmp_path}/out.nix",
         f"builtins.readFile {tmp_path}/in/link.nix",
         f"builtins.readDir {tmp_path}",
-        f"builtins.pathExists {tmp_path}/out.nix",
         f'"${{{tmp_path}/out.nix}}"',
         "~/x",
     ):

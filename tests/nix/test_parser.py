@@ -19,7 +19,8 @@ EXPRESSIONS = [expression for expression, _ in cases("values.txt")]
 
 
 def parsed(text: str, *, pipes: bool = False) -> str:
-    return unparse(parse(Source.of("test", text), pipes=pipes))
+    features = frozenset({"pipe-operators"} if pipes else ())
+    return unparse(parse(Source.of("test", text), features=features))
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS, ids=lambda e: e[:60])

@@ -22,7 +22,7 @@ NIX = shutil.which("nix-instantiate")
 
 def value_of(expression: str) -> str:
     """The strict value as text, evaluated like a script read from stdin in /."""
-    evaluator = Evaluator(on_warn=lambda text: None)
+    evaluator = Evaluator(on_warn=lambda text: None, features=["pipe-operators"])
     return print_value(evaluator.eval_string(expression, name="«stdin»", base_dir="/"), strict=True)
 
 

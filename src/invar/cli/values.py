@@ -3,35 +3,94 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from invar.cli.context import Session
 from invar.core.events import Report
 from invar.nix import Evaluator, NixError, Value, force, with_big_stack
-from invar.nix.builtins.data import to_json, to_xml
-from invar.nix.errors import NixMissingAttribute, did_you_mean, nearest
-from invar.nix.printer import print_value
-from invar.nixos.configuration import Configuration, split_attribute_path
+from invar.nix.features import read_features
+from invar.nix.fetching import DeferredFetcher, Fetcher
+from invar.nix.selection import Style, select, shown, with_arguments
+from invar.nixos.configuration import Configuration
 from invar.system.evaluate import told
 
-Style = Literal["nix", "json", "xml"]
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What evaluation of a plain expression may do. `arguments` are (name, text, whether the text is Nix)."""
+
+    search_path: tuple[str, ...] = ()
+    arguments: tuple[tuple[str, str, bool], ...] = ()
+    features: tuple[str, ...] = ()
+    pure: bool = False
+    impure: bool = False
+    restricted: bool = False
+    read_only: bool = False
+    strict: bool = False
+
+
+def plain_evaluator(
+    session: Session, report: Report, settings: Settings, environment: Mapping[str, str], root: Path | None = None
+) -> Evaluator:
+    """An evaluator for expressions of the command line; `root` is the directory that pure evaluation may read."""
+    named = [entry for entry in environment.get("NIX_PATH", "").split(":") if entry] if settings.impure else []
+
+    def fetcher() -> Fetcher:
+        from invar.store.fetchers import Fetchers  # few expressions fetch anything
+        from invar.store.objects import Store
+
+        return Fetchers(Store(session.home.store), session.home.cache, report, environment)
+
+    return Evaluator(
+        cache_dir=session.home.code,
+        search_path=[*settings.search_path, *named],
+        pure=settings.pure,
+        restricted=settings.restricted,
+        allowed_roots=[root] if root is not None and settings.pure else None,
+        features=read_features(settings.features),
+        fetcher=DeferredFetcher(fetcher),
+        fetch_unlocked=settings.impure,
+        on_warn=report.warn,
+        on_trace=lambda text: report.note(f"trace: {text}"),
+    )
 
 
 def expression_text(
-    session: Session, source: str | None, file: Path | None, attribute: str | None, style: Style, *, strict: bool
+    session: Session,
+    report: Report,
+    environment: Mapping[str, str],
+    source: str | None,
+    file: Path | None,
+    attribute: str | None,
+    style: Style,
+    settings: Settings,
 ) -> str:
     """The value of a plain Nix expression, or of a file, as text. Raises InvarError."""
-    evaluator = Evaluator(cache_dir=session.home.code)
+    root = None if file is None else file if file.is_dir() else file.absolute().parent
+    evaluator = plain_evaluator(session, report, settings, environment, root)
 
     def evaluate() -> str:
+        arguments: dict[str, Value] = {
+            name: evaluator.eval_string(text) if is_nix else text for name, text, is_nix in settings.arguments
+        }
         value = evaluator.import_file(file) if file is not None else evaluator.eval_string(source or "")
-        return shown(select(value, attribute), style, strict=strict)
+        value = select(value, attribute or "", arguments)
+        if arguments:
+            value = with_arguments(value, arguments)
+        return shown(force(value), style, strict=settings.strict).removesuffix("\n")
 
     try:
-        return with_big_stack(evaluate)
+        text = with_big_stack(evaluate)
     except NixError as error:
         raise told(error, evaluator.sources, show_trace=session.show_trace) from error
+    if evaluator.store_objects and not settings.read_only:
+        from invar.store.derivations import write_derivations  # few expressions make any
+        from invar.store.objects import Store
+
+        write_derivations(Store(session.home.store), evaluator.store_objects)
+    return text
 
 
 def configuration_text(
@@ -48,28 +107,6 @@ def configuration_text(
         return json.dumps(engine.evaluate(project).system.to_data(), indent=2, ensure_ascii=False)
 
     def show(configuration: Configuration) -> str:
-        return shown(configuration.attribute(full), style, strict=strict)
+        return shown(configuration.attribute(full), style, strict=strict).removesuffix("\n")
 
     return engine.value(project, show)
-
-
-def select(value: Value, attribute: str | None) -> Value:
-    """The value at a dotted path. Raises NixMissingAttribute."""
-    for name in split_attribute_path(attribute) if attribute else ():
-        value = force(value)
-        if not isinstance(value, dict) or name not in value:
-            near = nearest(name, map(str, value)) if isinstance(value, dict) else []
-            raise NixMissingAttribute(
-                f"attribute '{name}' in selection path '{attribute}' not found", hint=did_you_mean(near)
-            )
-        value = value[name]
-    return force(value)
-
-
-def shown(value: Value, style: Style, *, strict: bool) -> str:
-    """A value as text."""
-    if style == "json":
-        return to_json(value, None)
-    if style == "xml":
-        return to_xml(value, strict=strict)
-    return print_value(value, strict=strict)

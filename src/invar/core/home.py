@@ -34,6 +34,11 @@ class Home:
         return self.root / "code"
 
     @property
+    def cache(self) -> Path:
+        """What can be fetched again: mirrors of git repositories."""
+        return self.root / "cache"
+
+    @property
     def machines(self) -> Path:
         """One directory for every local machine."""
         return self.root / "machines"

@@ -16,8 +16,8 @@ from invar.debian.index import Index, find_index, parse_index
 from invar.debian.lock import LockedIndex, format_date
 from invar.debian.mirrors import Mirrors
 from invar.debian.release import Release, check_fresh, read_release
-from invar.debian.transport import TransferError, Transport
 from invar.store.objects import Store
+from invar.store.transport import TransferError, Transport
 
 RELEASE_LIMIT = 16 << 20
 INDEX_LIMIT = 128 << 20

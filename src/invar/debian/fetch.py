@@ -14,8 +14,8 @@ from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.debian.lock import LockedPackage
 from invar.debian.mirrors import Mirrors
-from invar.debian.transport import CHUNK, TransferError, Transport
 from invar.store.objects import Store
+from invar.store.transport import CHUNK, TransferError, Transport
 
 KIND = "deb"
 CONNECTIONS = 12

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from invar.core.errors import InvarError
 from invar.debian.lock import is_security, parse_date
-from invar.debian.proxies import read_proxies
+from invar.store.proxies import read_proxies
 
 _SCHEMES = ("http", "https", "file")
 _LIST_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)(?:\s+(?P<components>.*))?")

@@ -16,8 +16,8 @@ from invar.debian.lock import Lock, LockedIndex, LockedPackage, parse_date
 from invar.debian.mirrors import Mirrors
 from invar.debian.release import load_keyring
 from invar.debian.solver import Solution, solve
-from invar.debian.transport import Transport
 from invar.store.objects import Store
+from invar.store.transport import Transport
 
 SUITE = "trixie"
 COMPONENT = "main"

@@ -20,6 +20,7 @@ from invar.image.tools import Tools, realise_tools, tool_requests
 from invar.nixos.configuration import Configuration
 from invar.nixos.names import EmptyUniverse, Universe
 from invar.sandbox.removal import remove_tree
+from invar.store.fetchers import Fetchers
 from invar.store.objects import Store
 from invar.system.evaluate import Evaluation, evaluate, evaluate_value
 from invar.system.record import System
@@ -87,6 +88,7 @@ class NativeEngine:
         self._mirror_options = mirrors
         self._environment = environment
         self._show_trace = show_trace
+        self.fetcher = Fetchers(self.store, home.cache, report, environment)
 
     def evaluate(self, project: Project) -> Evaluation:
         """The configuration under its lock; without a lock, versions and store paths of packages are unknown."""
@@ -101,6 +103,7 @@ class NativeEngine:
             show,
             cache_dir=self.home.code,
             show_trace=self._show_trace,
+            fetcher=self.fetcher,
         )
 
     def lock(self, project: Project, *, update: bool = False, dry_run: bool = False) -> Locked:
@@ -182,7 +185,12 @@ class NativeEngine:
 
     def _evaluate(self, project: Project, universe: Universe) -> Evaluation:
         return evaluate(
-            project.configuration, universe, self.report, cache_dir=self.home.code, show_trace=self._show_trace
+            project.configuration,
+            universe,
+            self.report,
+            cache_dir=self.home.code,
+            show_trace=self._show_trace,
+            fetcher=self.fetcher,
         )
 
     def _mirrors(self, lock: Lock | None) -> Mirrors:

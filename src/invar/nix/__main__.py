@@ -8,17 +8,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from invar.nix.builtins.data import to_json, to_xml
-from invar.nix.errors import NixError, NixMissingAttribute, did_you_mean, nearest, render
+from invar.nix.errors import NixError, render
 from invar.nix.evaluator import Evaluator
-from invar.nix.printer import print_value
-from invar.nix.runtime import call, force, function_args
+from invar.nix.features import read_features
+from invar.nix.selection import Style, select, shown, with_arguments
 from invar.nix.stack import with_big_stack
 from invar.nix.values import Value
 
 USAGE = """\
 usage: python -m invar.nix [--eval] [--strict] [--json | --xml [--no-location]] [--parse] [-A PATH]... [-I PATH]...
-                           [--arg NAME EXPR]... [--argstr NAME TEXT]... [--pure] [--show-trace] [--cache DIR]
+                           [--arg NAME EXPR]... [--argstr NAME TEXT]... [--option NAME VALUE]... [--pure-eval]
+                           [--restrict-eval] [--extra-experimental-features NAMES] [--show-trace] [--cache DIR]
                            [-E EXPR | FILE | -]...
 Evaluates Nix expressions and prints their values, as nix-instantiate --eval does."""
 
@@ -32,13 +32,35 @@ class Options:
     attributes: list[str] = field(default_factory=list)
     search_path: list[str] = field(default_factory=list)
     arguments: list[tuple[str, str, bool]] = field(default_factory=list)
-    style: str = "nix"
+    style: Style = "nix"
     strict: bool = False
     parse_only: bool = False
     locations: bool = True
-    show_trace: bool = False
-    pure: bool = False
+    settings: dict[str, str] = field(default_factory=dict)
     cache: str | None = None
+
+    def on(self, name: str) -> bool:
+        """Whether a setting is true."""
+        return self.settings.get(name) == "true"
+
+    @property
+    def features(self) -> frozenset[str]:
+        """The experimental features that are switched on."""
+        return read_features([self.settings.get("experimental-features", "")])
+
+
+SETTINGS = {
+    "pure-eval": "",
+    "restrict-eval": "",
+    "allowed-uris": "",
+    "experimental-features": "",
+    "max-call-depth": "10000",
+    "show-trace": "",
+    "trace-verbose": "",
+}
+"""Nix's settings that evaluation here knows, with their defaults; all others are accepted and mean nothing."""
+
+SWITCHES = frozenset({"pure-eval", "restrict-eval", "trace-verbose", "show-trace"})
 
 
 class UsageError(Exception):
@@ -71,17 +93,25 @@ def parse_arguments(argv: list[str]) -> Options:
             name = following(word)
             options.arguments.append((name, following(word), word == "--arg"))
         elif word in ("--json", "--xml"):
-            options.style = word[2:]
+            options.style = "json" if word == "--json" else "xml"
         elif word == "--strict":
             options.strict = True
         elif word == "--parse":
             options.parse_only = True
         elif word == "--no-location":
             options.locations = False
-        elif word == "--show-trace":
-            options.show_trace = True
-        elif word in ("--pure", "--pure-eval"):
-            options.pure = True
+        elif word == "--option":
+            _set(options.settings, following(word), following(word))
+        elif word in ("-v", "--verbose", "-Q", "--quiet", "--read-only", "--readonly-mode"):
+            continue
+        elif word in ("--impure", "--pure"):
+            options.settings["pure-eval"] = "false" if word == "--impure" else "true"
+        elif word.startswith("--") and word[2:] in SWITCHES:
+            options.settings[word[2:]] = "true"
+        elif word.startswith("--no-") and word[5:] in SWITCHES:
+            options.settings[word[5:]] = "false"
+        elif word.startswith("--") and word[2:].removeprefix("extra-") in SETTINGS:
+            _set(options.settings, word[2:], following(word))
         elif word == "--cache":
             options.cache = following(word)
         elif word.startswith("-") and word != "-":
@@ -91,6 +121,24 @@ def parse_arguments(argv: list[str]) -> Options:
     return options
 
 
+def _set(settings: dict[str, str], name: str, value: str) -> None:
+    """One setting; `extra-NAME` appends to NAME."""
+    if name.startswith("extra-"):
+        name = name.removeprefix("extra-")
+        value = f"{settings.get(name, '')} {value}".strip()
+    settings[name] = value
+
+
+def read_nix_config(text: str) -> dict[str, str]:
+    """The settings in the text of a `nix.conf`, as the variable NIX_CONFIG holds."""
+    settings: dict[str, str] = {}
+    for line in text.splitlines():
+        name, equals, value = line.partition("#")[0].partition("=")
+        if equals:
+            _set(settings, name.strip(), value.strip())
+    return settings
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code is 0, 1 for an evaluation error, 2 for a wrong command line."""
     try:
@@ -98,16 +146,22 @@ def main(argv: list[str] | None = None) -> int:
     except UsageError as error:
         print(f"error: {error}\n{USAGE}", file=sys.stderr)
         return 2
+    options.settings = read_nix_config(os.environ.get("NIX_CONFIG", "")) | options.settings
     search_path = [*options.search_path]
-    if not options.pure:
+    if not options.on("pure-eval"):
         search_path += [entry for entry in os.environ.get("NIX_PATH", "").split(":") if entry]
     evaluator = Evaluator(
-        cache_dir=pathlib.Path(options.cache) if options.cache else None, search_path=search_path, pure=options.pure
+        cache_dir=pathlib.Path(options.cache) if options.cache else None,
+        search_path=search_path,
+        pure=options.on("pure-eval"),
+        restricted=options.on("restrict-eval"),
+        allowed_uris=options.settings.get("allowed-uris", "").split(),
+        features=options.features,
     )
     try:
         with_big_stack(_run, options, evaluator)
     except NixError as error:
-        print(render(error, evaluator.sources, show_trace=options.show_trace), file=sys.stderr)
+        print(render(error, evaluator.sources, show_trace=options.on("show-trace")), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("error: interrupted by the user", file=sys.stderr)
@@ -116,6 +170,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(options: Options, evaluator: Evaluator) -> None:
+    arguments: dict[str, Value] = {
+        name: evaluator.eval_string(text) if is_nix else text for name, text, is_nix in options.arguments
+    }
     for source in options.sources or ["./default.nix"]:
         text = sys.stdin.read() if source == "-" else source
         name = "«stdin»" if source == "-" else "«string»"
@@ -126,58 +183,19 @@ def _run(options: Options, evaluator: Evaluator) -> None:
             from invar.nix.parser import parse
             from invar.nix.unparse import unparse
 
-            print(unparse(parse(Source.of(name, text), pipes=True)))
+            print(unparse(parse(Source.of(name, text), features=options.features)))
             continue
         if options.expressions or source == "-":
             value = evaluator.eval_string(text, name=name)
         else:
             value = evaluator.eval_file(source)
         for path in options.attributes or [""]:
-            found = _select(value, path, options, evaluator)
-            if options.arguments:
-                found = _with_arguments(found, options, evaluator)
-            print(_shown(found, options), end="")
-
-
-def _with_arguments(value: Value, options: Options, evaluator: Evaluator) -> Value:
-    """A function with formals is called with the arguments of the command line, as nix-instantiate does."""
-    formals = function_args(value)
-    if not formals:
-        return value
-    given: dict[str, Value] = {}
-    for name, text, is_expression in options.arguments:
-        if name in formals:
-            given[name] = evaluator.eval_string(text) if is_expression else text
-    missing = [name for name, optional in formals.items() if not optional and name not in given]
-    if missing:
-        raise NixError(
-            f"cannot evaluate a function that has an argument without a value ('{missing[0]}')",
-            hint="Give it with '--arg' or '--argstr'.",
-        )
-    return call(value, given)
-
-
-def _select(value: Value, path: str, options: Options, evaluator: Evaluator) -> Value:
-    for step in filter(None, path.split(".")):
-        value = _with_arguments(force(value), options, evaluator)
-        if isinstance(value, list) and step.isdigit() and int(step) < len(value):
-            value = value[int(step)]
-        elif isinstance(value, dict) and step in value:
-            value = value[step]
-        else:
-            known = value if isinstance(value, dict) else ()
-            raise NixMissingAttribute(
-                f"attribute '{step}' in selection path '{path}' not found", hint=did_you_mean(nearest(step, known))
+            found = select(value, path, arguments)
+            if arguments:
+                found = with_arguments(found, arguments)
+            print(
+                shown(found, options.style, strict=options.strict, locations=options.locations, like_nix=True), end=""
             )
-    return force(value)
-
-
-def _shown(value: Value, options: Options) -> str:
-    if options.style == "json":
-        return f"{to_json(value, None)}\n"
-    if options.style == "xml":
-        return to_xml(value, locations=options.locations, strict=options.strict)
-    return f"{print_value(value, strict=options.strict, like_nix=True)}\n"
 
 
 if __name__ == "__main__":

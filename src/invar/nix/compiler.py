@@ -21,10 +21,10 @@ def compile_source(
     is_builtin: Callable[[str], str | None],
     *,
     scoped: Iterable[str] = (),
-    pipes: bool = False,
+    features: frozenset[str] = frozenset(),
 ) -> Compiled:
     """Parse, resolve, emit and compile. Raises NixSyntaxError, NixUndefined."""
-    return compile_tree(parse(source, pipes=pipes), source, is_builtin, scoped=scoped)
+    return compile_tree(parse(source, features=features), source, is_builtin, scoped=scoped)
 
 
 def compile_tree(

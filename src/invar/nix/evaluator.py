@@ -14,12 +14,14 @@ from invar.nix.cache import CodeCache
 from invar.nix.coerce import coerce_to_string
 from invar.nix.compiled import Compiled
 from invar.nix.errors import NixError, NixRestricted
+from invar.nix.features import SYNTAX_FEATURES
+from invar.nix.fetching import Fetcher, NoFetcher
 from invar.nix.linker import link
 from invar.nix.nar import nar_sha256
 from invar.nix.operators import NUMBERS, add, canonical_path, extend_path
 from invar.nix.runtime import evaluate
 from invar.nix.stack import with_big_stack
-from invar.nix.store_objects import SourceObject, StoreObject
+from invar.nix.store_objects import Derivation, SourceObject, StoreObject, TextObject
 from invar.nix.storepath import STORE_DIR, source_path
 from invar.nix.traces import TRANSLATED, located
 from invar.nix.values import NixString, Path, Thunk, Value
@@ -39,8 +41,11 @@ class Evaluator:
     """Evaluates Nix. One is for one use: files are read once, values are shared.
 
     `search_path` holds (prefix, path) for `<prefix/...>`, an empty prefix for a directory to search. `pure` refuses the
-    environment, the clock, and paths that are not under `allowed_roots`. `extra_builtins` are reachable as
-    `builtins.NAME`. `on_trace` and `on_warn` get the texts of `builtins.trace` and `builtins.warn`.
+    environment, the clock, fetching without a hash, and paths that are not under `allowed_roots`. `restricted` refuses
+    paths that are not under `allowed_roots` or the search path, and addresses that are not under `allowed_uris`.
+    `extra_builtins` are reachable as `builtins.NAME`. `on_trace` and `on_warn` get the texts of `builtins.trace` and
+    `builtins.warn`. `features` are names of Nix's experimental features (see `features.py`). `fetcher` gets what the
+    fetching builtins ask for; what has neither hash nor revision only with `fetch_unlocked`.
     """
 
     def __init__(
@@ -55,18 +60,29 @@ class Evaluator:
         on_warn: Callable[[str], None] = _print_warning,
         system: str = SYSTEM,
         store_dir: str = STORE_DIR,
-        pipes: bool = True,
+        features: Iterable[str] = (),
+        restricted: bool = False,
+        allowed_uris: Iterable[str] = (),
+        fetcher: Fetcher | None = None,
+        fetch_unlocked: bool = True,
     ) -> None:
         self.pure = pure
+        self.restricted = restricted
+        self.allowed_uris = tuple(allowed_uris)
+        self.fetcher: Fetcher = fetcher or NoFetcher()
+        self.fetch_unlocked = fetch_unlocked
         self.on_trace = on_trace
         self.on_warn = on_warn
         self.system = system
         self.store_dir = store_dir
-        self.pipes = pipes
+        self.features = frozenset(features)
         self.search_path = [_search_entry(entry) for entry in search_path]
         self.store_objects: dict[str, StoreObject] = {}
         self.sources: dict[str, str] = {}
         self._roots = None if allowed_roots is None else [canonical_path(os.fspath(root)) for root in allowed_roots]
+        if pure or restricted:
+            searched = [canonical_path(os.path.abspath(path)) for _, path in self.search_path]  # noqa: PTH100
+            self._roots = [*(self._roots or ()), *searched]
         self._cache = CodeCache(cache_dir)
         self._imported: dict[str, Thunk] = {}
         self._copied: dict[str, str] = {}
@@ -98,10 +114,10 @@ class Evaluator:
 
     def import_path(self, path: str, scope: Mapping[str, Value] | None = None) -> Value:
         """The same for an absolute path, with raw exceptions; with `scope` it is `scopedImport`, not cached."""
-        self.allowed(path)
-        if os.path.isdir(path):  # noqa: PTH112
-            path = f"{path}/default.nix"
-        if path not in self.store_objects and not os.path.exists(path):  # noqa: PTH110
+        place = self.place(path)
+        if os.path.isdir(place):  # noqa: PTH112
+            path, place = f"{path}/default.nix", f"{place}/default.nix"
+        if path not in self.store_objects and not os.path.exists(place):  # noqa: PTH110
             raise NixError(f"getting status of '{path}': No such file or directory")
         if scope is not None:
             return evaluate(self._load(path, scope))
@@ -111,11 +127,7 @@ class Evaluator:
         return evaluate(loaded)
 
     def _load(self, path: str, scope: Mapping[str, Value] | None) -> Thunk:
-        stored = self.store_objects.get(path)
-        data = getattr(stored, "content", None)
-        if data is None:
-            data = self.read_bytes(path)
-        text = data.decode("utf-8", "surrogateescape")
+        text = self.read_bytes(path).decode("utf-8", "surrogateescape")
         self.sources[path] = text
         return self._thunk(text, path, os.path.dirname(path), scope)  # noqa: PTH120
 
@@ -134,9 +146,10 @@ class Evaluator:
             from invar.nix.compiler import compile_source  # cached code needs no compiler
             from invar.nix.lexer import Source
 
-            return compile_source(Source.of(name, text), builtin_behind, scoped=scoped, pipes=self.pipes)
+            return compile_source(Source.of(name, text), builtin_behind, scoped=scoped, features=self.features)
 
-        compiled = self._cache.get((text, *scoped, str(self.pipes)), compiled_now)
+        syntax = sorted(self.features & SYNTAX_FEATURES)
+        compiled = self._cache.get((text, *scoped, ",".join(syntax)), compiled_now)
         return link(
             compiled,
             name=name,
@@ -147,41 +160,73 @@ class Evaluator:
         )
 
     def allowed(self, path: str) -> str:
-        """`path`, unless pure evaluation may not read it: then raises NixRestricted."""
-        if self._roots is None and not self.pure:
+        """`path`, unless this evaluation may not read it: then raises NixRestricted."""
+        if self._roots is None or self._stored(path) is not None:
             return path
-        roots = self._roots or []
-        real = os.path.realpath(path)
-        for candidate in {path, real}:
-            if not any(
-                candidate == root or candidate.startswith(root.rstrip("/") + "/") for root in [*roots, *self._copied]
-            ):
-                raise NixRestricted(f"access to absolute path '{path}' is forbidden in pure eval mode")
+        for candidate, word in ((path, "absolute"), (os.path.realpath(path), "canonical")):
+            if not any(candidate == root or candidate.startswith(root.rstrip("/") + "/") for root in self._roots):
+                mode = "in restricted mode" if not self.pure else "in pure eval mode (use '--impure' to override)"
+                raise NixRestricted(f"access to {word} path '{candidate}' is forbidden {mode}")
         return path
+
+    def allowed_uri(self, uri: str) -> None:
+        """Raise NixRestricted unless restricted evaluation may fetch from this address."""
+        if not self.restricted:
+            return
+        for prefix in self.allowed_uris:
+            if uri == prefix or (prefix and uri.startswith(prefix if prefix.endswith("/") else prefix + "/")):
+                return
+        if uri.startswith(("/", "file:///")):
+            self.allowed(canonical_path(uri.removeprefix("file://")))
+            return
+        raise NixRestricted(f"access to URI '{uri}' is forbidden in restricted mode")
+
+    def place(self, path: str) -> str:
+        """Where on this machine a path's content is: that of what is in the evaluation's store lies elsewhere.
+
+        Raises NixRestricted.
+        """
+        stored = self._stored(path)
+        if isinstance(stored, SourceObject):
+            return stored.inside(path[self._root_length(path) :]) or path
+        return self.allowed(path)
+
+    def _stored(self, path: str) -> StoreObject | None:
+        """The object of this evaluation that a path is, or lies in."""
+        if not path.startswith(self.store_dir + "/"):
+            return None
+        return self.store_objects.get(path[: self._root_length(path)])
+
+    def _root_length(self, path: str) -> int:
+        end = path.find("/", len(self.store_dir) + 1)
+        return len(path) if end < 0 else end
 
     def read_bytes(self, path: str) -> bytes:
         """A file's content. Raises NixError."""
-        self.allowed(path)
+        stored = self.store_objects.get(path)
+        if isinstance(stored, TextObject):
+            return stored.content
+        if isinstance(stored, Derivation):
+            return stored.aterm()
         try:
-            with open(path, "rb") as file:  # noqa: PTH123
+            with open(self.place(path), "rb") as file:  # noqa: PTH123
                 return file.read()
         except OSError as error:
             raise NixError(f"opening file '{path}': {error.strerror}") from None
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file (a dangling link is none). Raises NixRestricted."""
-        self.allowed(path)
-        return os.path.exists(path)  # noqa: PTH110
+        return path in self.store_objects or os.path.exists(self.place(path))  # noqa: PTH110
 
     def copy_path(self, path: Path) -> str:
         """Put a path into the store (in memory): the store path, as a string that refers to it."""
         found = self._copied.get(path.path)
         if found is None:
-            self.allowed(path.path)
-            if path.path.startswith(self.store_dir + "/"):
-                return NixString(path.path, frozenset({path.path}))
+            if path.path.endswith(".drv"):
+                raise NixError("file names are not allowed to end in '.drv'")
+            place = self.place(path.path)
             try:
-                digest = nar_sha256(path.path)
+                digest = nar_sha256(place)
             except OSError as error:
                 raise NixError(f"getting status of '{error.filename}': {error.strerror}") from None
             try:
@@ -189,7 +234,7 @@ class Evaluator:
             except ValueError as error:
                 raise NixError(str(error)) from None
             self._copied[path.path] = found
-            self.store_objects[found] = SourceObject(path.path, digest)
+            self.store_objects[found] = SourceObject(place, digest)
         return NixString(found, frozenset({found}))
 
     def impure_constants(self) -> dict[str, Value]:

@@ -29,6 +29,7 @@ from invar.nix.ast import (
 )
 from invar.nix.attrsets import Members
 from invar.nix.errors import NixSyntaxError
+from invar.nix.features import NO_URL_LITERALS, PIPE_OPERATORS
 from invar.nix.indented import Piece, strip_indentation
 from invar.nix.lexer import Source, Token, tokenize
 from invar.nix.values import INT_MAX
@@ -64,17 +65,17 @@ SIMPLE_STARTS = frozenset(
 DESCRIPTIONS = {"end": "end of file", "id": "ID", "string-start": "'\"'", "indented-start": "''''", "text": "STR"}
 
 
-def parse(source: Source, *, pipes: bool = False) -> Node:
-    """The expression that `source` is. `pipes` switches `|>` and `<|` on. Raises NixSyntaxError."""
-    return Parser(source, pipes=pipes).file()
+def parse(source: Source, *, features: frozenset[str] = frozenset()) -> Node:
+    """The expression that `source` is; `features` are experimental ones switched on. Raises NixSyntaxError."""
+    return Parser(source, features).file()
 
 
 class Parser:
     """Recursive descent over the token list."""
 
-    def __init__(self, source: Source, *, pipes: bool = False) -> None:
+    def __init__(self, source: Source, features: frozenset[str]) -> None:
         self.source = source
-        self.pipes = pipes
+        self.features = features
         self.tokens = tokenize(source)
         self.index = 0
         self.token = self.tokens[0]
@@ -219,8 +220,8 @@ class Parser:
 
     def binary(self, left: Node, token: Token, power: int, side: str) -> Node:
         """The right-hand side of one operator."""
-        if power == 1 and not self.pipes:
-            raise self.fail("the pipe operators '|>' and '<|' are disabled; enable 'pipe-operators'", token.at)
+        if power == 1 and PIPE_OPERATORS not in self.features:
+            raise self.disabled("the pipe operators '|>' and '<|' are", PIPE_OPERATORS, token.at)
         self.advance()
         right = self.operation(power if side == "right" else power + 1)
         if side == "none":
@@ -354,6 +355,8 @@ class Parser:
     def uri(self) -> Node:
         """An unquoted URI is a string."""
         token = self.advance()
+        if NO_URL_LITERALS in self.features:
+            raise self.fail("URL literals are disabled", token.at)
         return String(token.at, [token.value])
 
     def path(self) -> Node:
@@ -433,6 +436,10 @@ class Parser:
             found = f"ID '{token.value}'"
         message = f"syntax error, unexpected {found or repr(token.value)}"
         return self.fail(f"{message}, expecting {expected}" if expected else message, token.at)
+
+    def disabled(self, what: str, feature: str, at: int) -> NixSyntaxError:
+        """The error for syntax whose experimental feature is off."""
+        return self.fail(f"{what} disabled; use '--extra-experimental-features {feature}' to enable them", at)
 
     def fail(self, message: str, at: int) -> NixSyntaxError:
         """A syntax error at an offset."""

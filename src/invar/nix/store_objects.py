@@ -25,6 +25,14 @@ class SourceObject:
     nar_sha256: bytes
     dropped: frozenset[str] = frozenset()
 
+    def inside(self, rest: str) -> str | None:
+        """Where what lies at `rest` ("" or "/a/b") in the copy comes from; None if it was left out."""
+        if self.dropped:
+            steps = rest.split("/")
+            if any(self.source + "/".join(steps[:count]) in self.dropped for count in range(2, len(steps) + 1)):
+                return None
+        return self.source + rest
+
 
 @dataclass(frozen=True, slots=True)
 class Output:

@@ -11,6 +11,7 @@ from invar.modules.native import eval_modules, native_builtins
 from invar.nix import Evaluator, NixError, Primop, Value, call, force
 from invar.nix import Path as NixPath
 from invar.nix.errors import NixMissingAttribute, did_you_mean, nearest
+from invar.nix.fetching import Fetcher
 from invar.nixos.names import Universe
 from invar.nixos.objects import Objects
 from invar.nixos.pkgs import make_packages
@@ -58,11 +59,13 @@ def evaluate_configuration(
     cache_dir: Path | None,
     extra_modules: Sequence[Value] = (),
     on_warn: Callable[[str], None] = lambda text: None,
+    fetcher: Fetcher | None = None,
 ) -> Configuration:
     """Evaluate the configuration at `path`: a .nix file, or a directory with a configuration.nix.
 
     Files are read from the configuration's directory and from the module library only. `extra_modules` are modules (Nix
-    values) beside the configuration's own. `on_warn` is told every warning. Call it inside `with_big_stack`.
+    values) beside the configuration's own. `on_warn` is told every warning. `fetcher` gets what `fetchTarball` and its
+    like ask for; in a configuration they need a hash. Call it inside `with_big_stack`.
 
     Raises NixError for what is wrong in the language or in options, InvarError when there is no such file or when
     assertions of modules fail.
@@ -73,7 +76,12 @@ def evaluate_configuration(
             f"there is no configuration at {path}", hint="name a .nix file, or a directory with a configuration.nix"
         )
     evaluator = Evaluator(
-        cache_dir=cache_dir, pure=True, allowed_roots=(source.parent, LIBRARY), on_trace=on_warn, on_warn=on_warn
+        cache_dir=cache_dir,
+        pure=True,
+        allowed_roots=(source.parent, LIBRARY),
+        on_trace=on_warn,
+        on_warn=on_warn,
+        fetcher=fetcher,
     )
     evaluator.builtins.update(native_builtins(evaluator))
     objects = Objects(evaluator.store_objects)

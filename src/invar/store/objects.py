@@ -18,7 +18,7 @@ from invar.core.errors import InvarError
 from invar.store.trees import remove_tree
 
 _KIND = re.compile(r"[a-z][a-z0-9-]*")
-_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*")
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~?=-]*")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -89,6 +89,23 @@ class Store:
                 if not resumable and os.path.lexists(temporary):
                     self.remove(temporary)
                 raise
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """An empty directory on the store's file system, for one user of this name at a time; deleted afterwards.
+
+        Raises InvarError when the disk is full or the store cannot be written.
+        """
+        self._prepare()
+        temporary = self.root / ".tmp" / name
+        with self._writing(name), self._locked(name):
+            if os.path.lexists(temporary):
+                self.remove(temporary)
+            temporary.mkdir()
+            try:
+                yield temporary
+            finally:
+                self.remove(temporary)
 
     def find_record(self, kind: str, key: str) -> Any | None:
         """The JSON value put under this key, or None. A record that a power cut left unreadable counts as absent."""

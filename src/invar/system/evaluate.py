@@ -10,6 +10,7 @@ from typing import Any
 from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.nix import NixError, NixString, deep_force, render, with_big_stack
+from invar.nix.fetching import Fetcher
 from invar.nixos.configuration import LIBRARY, Configuration, evaluate_configuration
 from invar.nixos.names import Universe
 from invar.nixos.objects import Object
@@ -26,15 +27,21 @@ class Evaluation:
 
 
 def evaluate(
-    path: Path, universe: Universe, report: Report, *, cache_dir: Path | None, show_trace: bool = False
+    path: Path,
+    universe: Universe,
+    report: Report,
+    *,
+    cache_dir: Path | None,
+    show_trace: bool = False,
+    fetcher: Fetcher | None = None,
 ) -> Evaluation:
     """Evaluate a configuration (a .nix file) to its System.
 
-    `universe` tells versions of packages; `cache_dir` keeps compiled code. Raises InvarError, rendered from the
-    language's error with file, line, source and trace.
+    `universe` tells versions of packages; `cache_dir` keeps compiled code; `fetcher` gets what the configuration
+    fetches by hash. Raises InvarError, rendered from the language's error with file, line, source and trace.
     """
     with report.stage("evaluate"):
-        return with_big_stack(_evaluate, path, universe, report, cache_dir, show_trace)
+        return with_big_stack(_evaluate, path, universe, report, cache_dir, show_trace, fetcher)
 
 
 def evaluate_value(
@@ -45,12 +52,15 @@ def evaluate_value(
     *,
     cache_dir: Path | None,
     show_trace: bool = False,
+    fetcher: Fetcher | None = None,
 ) -> str:
     """Evaluate a configuration and show a part of it: `show` runs where values may be forced. Raises InvarError."""
 
     def work() -> str:
         try:
-            return show(evaluate_configuration(path, universe, cache_dir=cache_dir, on_warn=report.warn))
+            return show(
+                evaluate_configuration(path, universe, cache_dir=cache_dir, on_warn=report.warn, fetcher=fetcher)
+            )
         except NixError as error:
             raise told(error, show_trace=show_trace) from error
 
@@ -58,9 +68,18 @@ def evaluate_value(
         return with_big_stack(work)
 
 
-def _evaluate(path: Path, universe: Universe, report: Report, cache_dir: Path | None, show_trace: bool) -> Evaluation:
+def _evaluate(
+    path: Path,
+    universe: Universe,
+    report: Report,
+    cache_dir: Path | None,
+    show_trace: bool,
+    fetcher: Fetcher | None,
+) -> Evaluation:
     try:
-        configuration = evaluate_configuration(path, universe, cache_dir=cache_dir, on_warn=report.warn)
+        configuration = evaluate_configuration(
+            path, universe, cache_dir=cache_dir, on_warn=report.warn, fetcher=fetcher
+        )
         context: set[str] = set()
         data = plain_data(deep_force(configuration.attribute("system.build.invar")), context)
         objects = configuration.objects.closure(sorted(context))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from invar.nix.builtins.hashing import digest_of, parse_hash
 from invar.nix.builtins.registry import Registry
 from invar.nix.coerce import coerce_to_string
-from invar.nix.errors import NixError, NixMissingAttribute, NixThrow
+from invar.nix.errors import NixError, NixMissingAttribute, NixRestricted, NixThrow
 from invar.nix.nar import file_type, nar_sha256
 from invar.nix.operators import canonical_path
 from invar.nix.runtime import (
@@ -56,25 +56,25 @@ def file_builtins(evaluator: Evaluator) -> Registry:
 
     @bound.add("pathExists", 1)
     def path_exists(path: Value) -> bool:
-        place = realised(path)
-        if place in evaluator.store_objects:
-            return True
-        return evaluator.exists(place)
+        try:
+            return evaluator.exists(realised(path))
+        except NixRestricted:
+            return False
 
     @bound.add("readDir", 1)
     def read_dir(path: Value) -> dict[str, Value]:
-        place = evaluator.allowed(realised(path))
+        place = realised(path)
         try:
-            with os.scandir(place) as entries:
+            with os.scandir(evaluator.place(place)) as entries:
                 return {entry.name: file_type(entry.stat(follow_symlinks=False).st_mode) for entry in entries}
         except OSError as error:
             raise NixError(f"opening directory '{place}': {error.strerror}") from None
 
     @bound.add("readFileType", 1)
     def read_file_type(path: Value) -> str:
-        place = evaluator.allowed(realised(path))
+        place = realised(path)
         try:
-            return file_type(os.lstat(place).st_mode)
+            return file_type(os.lstat(evaluator.place(place)).st_mode)
         except OSError as error:
             raise NixError(f"getting status of '{place}': {error.strerror}") from None
 
@@ -130,11 +130,11 @@ def file_builtins(evaluator: Evaluator) -> Registry:
         return add_path(place, name, predicate, recursive, expected)
 
     def add_path(place: str, name: str, predicate: Value, recursive: bool, expected: bytes | None) -> str:
-        evaluator.allowed(place)
+        shown, place = place, evaluator.place(place)
         dropped: set[str] = set()
 
         def keep(entry: str, kind: str) -> bool:
-            answer = predicate is None or expect_bool(call2(predicate, entry, kind))
+            answer = predicate is None or expect_bool(call2(predicate, shown + entry[len(place) :], kind))
             if not answer:
                 dropped.add(entry)
             return answer
@@ -144,19 +144,21 @@ def file_builtins(evaluator: Evaluator) -> Registry:
                 digest = nar_sha256(place, keep)
                 path = checked(lambda: source_path(name, digest, (), evaluator.store_dir))
             else:
-                digest = hashlib.sha256(evaluator.read_bytes(place)).digest()
+                digest = hashlib.sha256(evaluator.read_bytes(shown)).digest()
                 path = checked(
                     lambda: fixed_output_path(name, "sha256", digest, recursive=False, store_dir=evaluator.store_dir)
                 )
         except OSError as error:
             raise NixError(f"getting status of '{error.filename}': {error.strerror}") from None
         if expected is not None and digest != expected:
-            raise NixError(f"store path mismatch in (possibly filtered) path added from '{place}'")
+            raise NixError(f"store path mismatch in (possibly filtered) path added from '{shown}'")
         evaluator.store_objects[path] = SourceObject(place, digest, frozenset(dropped))
         return NixString(path, frozenset({path}))
 
     @bound.add("storePath", 1)
     def store_path(path: Value) -> str:
+        if evaluator.pure:
+            raise NixRestricted("'storePath' is not allowed in pure evaluation mode")
         text = str(coerce_to_string(path))
         if not text.startswith(evaluator.store_dir + "/"):
             raise NixError(f"path '{text}' is not in the Nix store")
@@ -166,7 +168,7 @@ def file_builtins(evaluator: Evaluator) -> Registry:
     @bound.add("getEnv", 1)
     def get_env(name: Value) -> str:
         wanted = str(expect_plain(name))
-        return "" if evaluator.pure else os.environ.get(wanted, "")
+        return "" if evaluator.pure or evaluator.restricted else os.environ.get(wanted, "")
 
     def realised(value: Value) -> str:
         value = whnf(value)
@@ -197,6 +199,8 @@ def find_in(evaluator: Evaluator, entries: list[tuple[str, str]], name: str) -> 
             candidate = path + name[len(prefix) :]
         else:
             continue
-        if evaluator.exists(candidate):
+        if os.path.exists(candidate) or evaluator.exists(candidate):  # noqa: PTH110
             return Path(canonical_path(os.path.abspath(candidate)))  # noqa: PTH100
+    if evaluator.pure:
+        raise NixThrow(f"cannot look up '<{name}>' in pure evaluation mode (use '--impure' to override)")
     raise NixThrow(f"file '{name}' was not found in the Nix search path (add it using $NIX_PATH or -I)")

@@ -1,4 +1,4 @@
-"""Getting bytes from a mirror: http, https and file addresses, from an offset, with every stall bounded."""
+"""Getting bytes from an address: http, https and file addresses, from an offset, with every stall bounded."""
 
 from __future__ import annotations
 
