@@ -16,6 +16,8 @@ VERBS = {
     "build": "invar.cli.build:build",
     "lock": "invar.cli.build:lock",
     "formats": "invar.cli.build:formats",
+    "diff": "invar.cli.compare:diff",
+    "sbom": "invar.cli.compare:sbom",
     "eval": "invar.cli.evaluate:evaluate",
     "run": "invar.cli.machines:run",
     "ps": "invar.cli.machines:ps",

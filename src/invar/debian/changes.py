@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,13 +34,21 @@ class Change:
 
 def diff_locks(old: Lock | None, new: Lock) -> list[Change]:
     """Every package that differs between two locks, by name. `bytes` is the change of the download's size."""
-    before = old.packages if old else {}
-    changes = []
-    for name in sorted({*before, *new.packages}):
-        change = _change(name, before.get(name), new.packages.get(name))
-        if change:
-            changes.append(change)
-    return changes
+    return _changes(old.packages if old else {}, new.packages)
+
+
+def diff_image_packages(old: Lock | None, new: Lock) -> list[Change]:
+    """The same for the packages that are in the image, without those of the tools."""
+    return _changes(_image(old) if old else {}, _image(new))
+
+
+def _image(lock: Lock) -> dict[str, LockedPackage]:
+    return {name: lock.packages[name] for name in lock.image}
+
+
+def _changes(old: Mapping[str, LockedPackage], new: Mapping[str, LockedPackage]) -> list[Change]:
+    found = (_change(name, old.get(name), new.get(name)) for name in sorted({*old, *new}))
+    return [change for change in found if change]
 
 
 def _change(name: str, old: LockedPackage | None, new: LockedPackage | None) -> Change | None:

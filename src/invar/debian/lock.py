@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,9 +80,13 @@ class Lock:
     @property
     def digest(self) -> str:
         """SHA-256 of the lock without its mirrors."""
+        return digest(self.to_data())
+
+    def to_data(self) -> dict[str, Any]:
+        """The lock as plain JSON data, without its mirrors: they are no part of its identity."""
         data = _to_data(self)
         del data["mirrors"]
-        return digest(data)
+        return data
 
     def version(self, name: str) -> str | None:
         """The version of a locked package, None for others."""
@@ -202,6 +206,21 @@ def read_lock(path: Path) -> Lock:
             where=f"{path}:{_line(text, 'schema')}",
             hint="use the version of Invar that made it, or delete it and run `invar lock`",
         )
+    return _checked(
+        data,
+        lambda place: f"{path}:{_line(text, place)}",
+        hint="restore it from version control, or delete it and run `invar lock`",
+    )
+
+
+def lock_from_data(data: Any, where: str) -> Lock:
+    """The inverse of `Lock.to_data`. Raises InvarError, with `where` and the entry, for what is no sound lock."""
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise InvarError(f"this is no lock of schema {SCHEMA}", where=where)
+    return _checked(data, lambda place: f"{where}, {place}", hint=None)
+
+
+def _checked(data: dict[str, Any], where: Callable[[str], str], hint: str | None) -> Lock:
     place = "schema"
     try:
         packages = {}
@@ -209,16 +228,10 @@ def read_lock(path: Path) -> Lock:
             place = name
             packages[name] = _package(name, item)
         place = "image"
-        lock = _lock(data, packages)
+        return _lock(data, packages)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise InvarError(
-            "the lock is damaged",
-            where=f"{path}:{_line(text, place)}",
-            why=reason,
-            hint="restore it from version control, or delete it and run `invar lock`",
-        ) from error
-    return lock
+        raise InvarError("the lock is damaged", where=where(place), why=reason, hint=hint) from error
 
 
 def write_lock(lock: Lock, path: Path) -> None:

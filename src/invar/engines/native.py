@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from invar import __version__
 from invar.core.events import Report
 from invar.core.home import Home
 from invar.debian.changes import Change, diff_locks
@@ -13,7 +14,12 @@ from invar.debian.lock import Lock, check_requests, read_lock, write_lock
 from invar.debian.mirrors import Mirrors, find_mirrors
 from invar.engines.project import Project
 from invar.image.assemble import Image, assemble
+from invar.image.bom.components import components_of
+from invar.image.bom.cyclonedx import cyclonedx_document
+from invar.image.bom.spdx import spdx_document
+from invar.image.bom.subject import ImageSubject
 from invar.image.config_layer import build_config_layer
+from invar.image.documents import CYCLONEDX_FILE, RECORD_FILE, SPDX_FILE, BuildRecord, attach
 from invar.image.formats import Artifact, export, find_format
 from invar.image.packages_layer import build_packages_layer
 from invar.image.tools import Tools, realise_tools, tool_requests
@@ -22,7 +28,7 @@ from invar.nixos.names import EmptyUniverse, Universe
 from invar.sandbox.removal import remove_tree
 from invar.store.fetchers import Fetchers
 from invar.store.objects import Store
-from invar.system.evaluate import Evaluation, evaluate, evaluate_value
+from invar.system.evaluate import Evaluation, evaluate, evaluate_value, settings
 from invar.system.record import System
 
 ARCHITECTURE = "amd64"
@@ -46,6 +52,7 @@ class Built:
     system: System
     lock: Lock
     tools: Tools
+    record: BuildRecord
 
     @property
     def artifact(self) -> Artifact:
@@ -144,7 +151,8 @@ class NativeEngine:
             self.report.note(f"no {project.lock.name} yet: locking the newest packages of the archive")
             self.lock(project)
         lock = read_lock(project.lock)
-        system = self._evaluate(project, LockedUniverse(lock)).system
+        evaluation = self._evaluate(project, LockedUniverse(lock))
+        system = evaluation.system
         check_requests(lock, requests_of(system), system.origins, tool_requests(ARCHITECTURE), where=str(project.lock))
         mirrors = self._mirrors(lock)
         tools = realise_tools(lock, self.store, mirrors, self.report)
@@ -154,7 +162,18 @@ class NativeEngine:
         config = build_config_layer(system, packages, lock.epoch, self.store, self.report)
         image = assemble(system, packages, config, lock.epoch, tools, self.store, self.report)
         artifacts = tuple(export(image, name, lock.digest, tools, self.store, self.report) for name in names)
-        return Built(image, artifacts, system, lock, tools)
+        record = BuildRecord(system, lock, settings(evaluation))
+        components = components_of(lock, tools, self.store, mirrors, self.report)
+        subject = ImageSubject.of(image, lock_digest=lock.digest, date=lock.date, version=__version__)
+        with self.report.stage("documents"):
+            documents = {
+                RECORD_FILE: record.encode(),
+                SPDX_FILE: spdx_document(subject, components),
+                CYCLONEDX_FILE: cyclonedx_document(subject, components),
+            }
+            for artifact in artifacts:
+                attach(artifact.directory, documents)
+        return Built(image, artifacts, system, lock, tools, record)
 
     def tools(self, lock: Lock) -> Tools:
         """The lock's tools layer, for running machines."""

@@ -13,10 +13,10 @@ from invar.core.events import Report
 from invar.image.accounts import Accounts, merge_accounts
 from invar.image.erofs import Directory, File, Node, Symlink, build_erofs
 from invar.image.layer import BLOCK, Layer, PackagesLayer
-from invar.image.secrets import Finding, find_secrets, refuse_secrets
 from invar.image.verity import hash_tree
 from invar.store.objects import Store
 from invar.system.record import EtcEntry, StoreObject, System, plain
+from invar.system.secrets import Finding, find_secrets, refuse_secrets
 
 KIND = "config-layer"
 REVISION = 1

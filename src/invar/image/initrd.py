@@ -89,6 +89,11 @@ def build_initrd(
     return Initrd(path, (path.with_suffix(".sha256")).read_text().strip())
 
 
+def programs_of(root: Path, architecture: str) -> dict[str, Path]:
+    """What an initrd takes from the tools at `root`: programs and their libraries, path inside → file."""
+    return closure((*PROGRAMS, BUSYBOX), root, architecture)
+
+
 def module_directory(packages: PackagesLayer) -> Path:
     """Where the modules of the layer's kernel are, whether or not /lib is a link to /usr/lib."""
     merged = packages.modules / "usr/lib/modules" / packages.kernel_version
@@ -104,8 +109,7 @@ def _module_nodes(tree: ModuleTree, order: list[str]) -> dict[str, CpioNode]:
 
 def _program_nodes(root: Path, architecture: str) -> dict[str, CpioNode]:
     nodes: dict[str, CpioNode] = {
-        inside: CpioFile(file.read_bytes(), 0o755)
-        for inside, file in closure((*PROGRAMS, BUSYBOX), root, architecture).items()
+        inside: CpioFile(file.read_bytes(), 0o755) for inside, file in programs_of(root, architecture).items()
     }
     nodes.update({f"bin/{applet}": CpioLink(f"/{BUSYBOX}") for applet in APPLETS})
     return nodes

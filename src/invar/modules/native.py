@@ -36,12 +36,16 @@ from invar.nix.values import Primop, Value
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What evaluating modules gave. `config` and `options` are Nix values, evaluated on demand with `force`."""
+    """What evaluating modules gave. `config` and `options` are Nix values, evaluated on demand with `force`.
+
+    `evaluation` knows every option's definitions.
+    """
 
     config: Value
     options: Value
     value: dict[str, Value]
     """The whole result, as `lib.evalModules` returns it."""
+    evaluation: Evaluation
 
 
 class Importer(Protocol):
@@ -80,7 +84,7 @@ def eval_modules(
     """
     lib = special_args.get("lib", {})
     evaluation = Evaluation(module_system(evaluator, lib), modules, special_args, prefix=prefix, class_=class_)
-    return Evaluated(evaluation.config, evaluation.options, evaluation.value())
+    return Evaluated(evaluation.config, evaluation.options, evaluation.value(), evaluation)
 
 
 def module_system(evaluator: Importer, lib: Value) -> ModuleSystem:

@@ -45,7 +45,8 @@ class Evaluator:
     paths that are not under `allowed_roots` or the search path, and addresses that are not under `allowed_uris`.
     `extra_builtins` are reachable as `builtins.NAME`. `on_trace` and `on_warn` get the texts of `builtins.trace` and
     `builtins.warn`. `features` are names of Nix's experimental features (see `features.py`). `fetcher` gets what the
-    fetching builtins ask for; what has neither hash nor revision only with `fetch_unlocked`.
+    fetching builtins ask for; what has neither hash nor revision only with `fetch_unlocked`. `files_read` are the files that
+    were imported or read so far; those that were copied into the store are in `store_objects`.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Evaluator:
         self.search_path = [_search_entry(entry) for entry in search_path]
         self.store_objects: dict[str, StoreObject] = {}
         self.sources: dict[str, str] = {}
+        self.files_read: set[str] = set()
         self._roots = None if allowed_roots is None else [canonical_path(os.fspath(root)) for root in allowed_roots]
         if pure or restricted:
             searched = [canonical_path(os.path.abspath(path)) for _, path in self.search_path]  # noqa: PTH100
@@ -208,6 +210,7 @@ class Evaluator:
             return stored.content
         if isinstance(stored, Derivation):
             return stored.aterm()
+        self.files_read.add(path)
         try:
             with open(self.place(path), "rb") as file:  # noqa: PTH123
                 return file.read()

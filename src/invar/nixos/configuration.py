@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from invar.core.errors import InvarError
+from invar.modules.evaluate import Evaluation
 from invar.modules.native import eval_modules, native_builtins
 from invar.nix import Evaluator, NixError, Primop, Value, call, force
 from invar.nix import Path as NixPath
@@ -24,7 +25,8 @@ MODULES = LIBRARY / "modules"
 class Configuration:
     """An evaluated configuration. `config` and `options` are Nix values, evaluated as far as they were asked for.
 
-    `objects` holds every store object that evaluation has made so far. Use it inside `with_big_stack`.
+    `objects` holds every store object that evaluation has made so far, `definitions` what each module gave to each
+    option. Use it inside `with_big_stack`.
     """
 
     config: Value
@@ -32,6 +34,7 @@ class Configuration:
     objects: Objects
     evaluator: Evaluator
     source: Path
+    definitions: Evaluation
 
     def attribute(self, path: str) -> Value:
         """The value (forced) at a dotted path like "services.nginx.enable"; parts in double quotes may hold dots.
@@ -105,7 +108,7 @@ def evaluate_configuration(
         ],
         {"lib": lib, "modulesPath": str(MODULES), "pkgsFor": Primop("pkgsFor", 1, packages)},
     )
-    configuration = Configuration(evaluated.config, evaluated.options, objects, evaluator, source)
+    configuration = Configuration(evaluated.config, evaluated.options, objects, evaluator, source, evaluated.evaluation)
     _enforce(configuration, on_warn)
     return configuration
 

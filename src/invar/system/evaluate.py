@@ -15,6 +15,7 @@ from invar.nixos.configuration import LIBRARY, Configuration, evaluate_configura
 from invar.nixos.names import Universe
 from invar.nixos.objects import Object
 from invar.system.decode import system_from_data
+from invar.system.options import Setting, settings_of
 from invar.system.record import System
 
 
@@ -42,6 +43,19 @@ def evaluate(
     """
     with report.stage("evaluate"):
         return with_big_stack(_evaluate, path, universe, report, cache_dir, show_trace, fetcher)
+
+
+def settings(evaluation: Evaluation) -> dict[str, Setting]:
+    """What the configuration's own files set, by option. Raises InvarError when the option tree is at fault."""
+
+    def work() -> dict[str, Setting]:
+        configuration = evaluation.configuration
+        try:
+            return settings_of(configuration.definitions, configuration.source.parent, LIBRARY)
+        except NixError as error:
+            raise told(error) from error
+
+    return with_big_stack(work)
 
 
 def evaluate_value(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from invar.core.canonical import canonical_json
 from invar.core.errors import InvarError
+from invar.image.documents import copy_documents
 from invar.image.formats import Artifact
 from invar.image.info import INFO_FILE
 from invar.image.sparse import copy_into
@@ -40,7 +41,7 @@ def copy_artifacts(artifacts: Sequence[Artifact], out: Path) -> list[Path]:
 
 
 def copy_artifact(artifact: Artifact, out: Path) -> Path:
-    """Copy the image to `out`, a file's name or an existing directory, and image-info.json beside it.
+    """Copy the image to `out`, a file's name or an existing directory, with image-info.json and its other documents.
 
     Returns the path of the image. What is there is replaced. Raises InvarError when the directory is missing, not
     writable, or full.
@@ -57,6 +58,7 @@ def copy_artifact(artifact: Artifact, out: Path) -> Path:
         temporary.replace(place)
         temporary.write_bytes(info)
         temporary.replace(place.with_name(INFO_FILE))
+        copy_documents(artifact.directory, place.parent)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             needed = artifact.file.stat().st_blocks * 512

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from invar.core.errors import InvarError
-from invar.image.secrets import find_secrets, refuse_secrets
+from invar.system.secrets import find_secrets, refuse_secrets
 
 DASHES = "-" * 5
 

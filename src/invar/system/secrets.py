@@ -1,4 +1,4 @@
-"""What must never be in a layer, which everyone with the image can read: private keys and credentials in texts."""
+"""What must never be in a layer, which everyone with the image can read, nor on a screen: keys and credentials."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("a token of npm", re.compile(r"\bnpm_[A-Za-z0-9]{36}\b")),
 )
 """What it is, and what it looks like."""
+
+_SECRET_NAME = re.compile(
+    r"passw(?:or)?d|passphrase|secret|credential|token|api[_-]?key|private[_-]?key|\.key\Z", re.IGNORECASE
+)
+_HARMLESS_NAME = re.compile(r"(?:files?|paths?|command|authentication|enable|length)\Z|needs", re.IGNORECASE)
+_ASSIGNMENT = re.compile(
+    r"(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|secret|credential|token|api[_-]?key)[\w.-]*)"
+    r"(?P<between>\s*[=:]\s*[\"']?)(?P<value>[^\s\"',;]+)",
+    re.IGNORECASE,
+)
+_HARMLESS_VALUE = re.compile(r"(?:[/@$%].*|true|false|yes|no|on|off|null|none|required|\d{1,4})\Z", re.IGNORECASE)
+
+NOT_SHOWN = "(not shown)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +77,25 @@ def refuse_secrets(findings: Iterable[Finding]) -> None:
         + "\nwhoever can read the image or its snapshot can read it",
         hint="fetch it at boot (instance role, SSM parameter) into /run or /var, and give the service that path",
     )
+
+
+def sounds_secret(*path: str) -> bool:
+    """Whether what has this name (of an option, part by part; of a file) is likely to be a secret itself.
+
+    Names like "passwordFile" say where a secret is, or how one is used: they are none.
+    """
+    return _HARMLESS_NAME.search(path[-1]) is None and any(_SECRET_NAME.search(part) for part in path)
+
+
+def without_secrets(text: str) -> str:
+    """A text for the screen: without the values of assignments that look secret; nothing of it if a key is in it."""
+    if find_secrets(text, "", ""):
+        return NOT_SHOWN
+    return _ASSIGNMENT.sub(_covered, text)
+
+
+def _covered(match: re.Match[str]) -> str:
+    name, value = match["name"], match["value"]
+    if _HARMLESS_VALUE.match(value) or _HARMLESS_NAME.search(name):
+        return match[0]
+    return f"{name}{match['between']}{NOT_SHOWN}"

@@ -1,0 +1,92 @@
+"""`invar diff` and `invar sbom`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from invar.cli.context import json_option, print_json, session_of, told
+from invar.core.errors import ExitCode, InvarError
+
+
+@click.command()
+@click.argument("old", metavar="A")
+@click.argument("new", metavar="B")
+@click.option("--full", is_flag=True, help="Show every package and every line.")
+@click.option("--exit-code", is_flag=True, help="End with exit code 3 if they differ.")
+@json_option
+@click.pass_context
+@told
+def diff(context: click.Context, old: str, new: str, full: bool, exit_code: bool, as_json: bool) -> None:
+    """Show what differs between two systems: options, packages, units, files, accounts, checks and disk.
+
+    A and B are, each: a directory or .nix file; the same at a Git commit (DIR@COMMIT); a built image or the directory
+    that it lies in; the first digits of a system or spec digest of an image in the store. Values that look secret are
+    never shown.
+
+    \b
+    invar diff .@HEAD .                     what the working tree changes
+    invar diff .@v1.2 .@v1.3 --full         everything between two tags
+    invar diff 4e366b09 web.raw --json      two images
+    """
+    from invar.cli.compare_text import comparison_lines
+    from invar.fleet.comparison import compare
+    from invar.fleet.subjects import find_subject
+
+    session = session_of(context)
+
+    def published(identity: str) -> Mapping[str, bytes]:
+        raise InvarError(f"{identity}: published images are not compared yet")
+
+    with session.reporting() as report:
+        engine = session.engine(report)
+        subjects = [find_subject(name, engine, published) for name in (old, new)]
+        comparison = compare(subjects[0], subjects[1], engine.store, report)
+    if as_json:
+        print_json(comparison.to_data())
+    else:
+        for line in comparison_lines(comparison, full=full):
+            click.echo(line)
+    if exit_code and comparison.differs:
+        context.exit(ExitCode.DIFFERS)
+
+
+@click.command()
+@click.argument("place", metavar="[DIR|FILE|IMAGE]", default=".")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["spdx", "cyclonedx"]),
+    default="spdx",
+    show_default=True,
+    help="SPDX 2.3 or CycloneDX 1.6, both as JSON.",
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it there instead of printing it.")
+@click.pass_context
+@told
+def sbom(context: click.Context, place: str, form: str, out: Path | None) -> None:
+    """Print the bill of materials of an image: every package, its source, its .deb's SHA-256, its licences.
+
+    A configuration is built first, if it is not built yet. The document is the same on every machine: it lies beside
+    each image as sbom.spdx.json and sbom.cdx.json.
+
+    \b
+    invar sbom . > sbom.spdx.json
+    invar sbom . --format cyclonedx | grype
+    invar sbom web.raw --out web.spdx.json
+    """
+    from invar.fleet.bill import bill_of_materials
+
+    session = session_of(context)
+    with session.reporting() as report:
+        document = bill_of_materials(place, form, session.engine(report))
+    if out is None:
+        click.echo(document, nl=False)
+        return
+    try:
+        out.write_bytes(document)
+    except OSError as error:
+        raise InvarError(f"cannot write {out}", why=error.strerror) from error
+    click.echo(out, err=True)
