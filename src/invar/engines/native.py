@@ -165,14 +165,14 @@ class NativeEngine:
         record = BuildRecord(system, lock, settings(evaluation))
         components = components_of(lock, tools, self.store, mirrors, self.report)
         subject = ImageSubject.of(image, lock_digest=lock.digest, date=lock.date, version=__version__)
-        with self.report.stage("documents"):
+        with self.report.stage("documents") as stage:
             documents = {
                 RECORD_FILE: record.encode(),
                 SPDX_FILE: spdx_document(subject, components),
                 CYCLONEDX_FILE: cyclonedx_document(subject, components),
             }
-            for artifact in artifacts:
-                attach(artifact.directory, documents)
+            written = [attach(artifact.directory, documents) for artifact in artifacts]
+            stage.cached = not any(written)
         return Built(image, artifacts, system, lock, tools, record)
 
     def tools(self, lock: Lock) -> Tools:

@@ -70,8 +70,12 @@ def json_object(data: bytes, where: str) -> dict[str, Any]:
     return found
 
 
-def attach(directory: Path, documents: Mapping[str, bytes]) -> None:
-    """Put documents beside an image, each by one rename. Those that lie there already, equal, are left alone."""
+def attach(directory: Path, documents: Mapping[str, bytes]) -> bool:
+    """Put documents beside an image, each by one rename. False if all of them lie there already, equal.
+
+    Raises InvarError when the directory is not writable.
+    """
+    written = False
     for name, content in documents.items():
         place = directory / name
         if place.is_file() and place.read_bytes() == content:
@@ -80,10 +84,12 @@ def attach(directory: Path, documents: Mapping[str, bytes]) -> None:
         try:
             temporary.write_bytes(content)
             temporary.replace(place)
+            written = True
         except OSError as error:
             raise InvarError(f"cannot write {place}", why=error.strerror) from error
         finally:
             temporary.unlink(missing_ok=True)
+    return written
 
 
 def read_documents(directory: Path) -> dict[str, bytes]:
