@@ -45,8 +45,8 @@ class Evaluator:
     paths that are not under `allowed_roots` or the search path, and addresses that are not under `allowed_uris`.
     `extra_builtins` are reachable as `builtins.NAME`. `on_trace` and `on_warn` get the texts of `builtins.trace` and
     `builtins.warn`. `features` are names of Nix's experimental features (see `features.py`). `fetcher` gets what the
-    fetching builtins ask for; what has neither hash nor revision only with `fetch_unlocked`. `files_read` are the files that
-    were imported or read so far; those that were copied into the store are in `store_objects`.
+    fetching builtins ask for; what has neither hash nor revision only with `fetch_unlocked`. `files_read` are the files
+    that were imported or read so far; those that were copied into the store are in `store_objects`.
     """
 
     def __init__(
