@@ -18,6 +18,7 @@ VERBS = {
     "formats": "invar.cli.build:formats",
     "diff": "invar.cli.compare:diff",
     "sbom": "invar.cli.compare:sbom",
+    "key": "invar.cli.key:key",
     "eval": "invar.cli.evaluate:evaluate",
     "run": "invar.cli.machines:run",
     "ps": "invar.cli.machines:ps",

@@ -6,20 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from invar import __version__
 from invar.core.events import Report
 from invar.core.home import Home
 from invar.debian.changes import Change, diff_locks
 from invar.debian.lock import Lock, check_requests, read_lock, write_lock
 from invar.debian.mirrors import Mirrors, find_mirrors
+from invar.engines.evidence import files_of, inputs_of, make_documents
 from invar.engines.project import Project
+from invar.engines.repository import Revision, revision_of
 from invar.image.assemble import Image, assemble
-from invar.image.bom.components import components_of
-from invar.image.bom.cyclonedx import cyclonedx_document
-from invar.image.bom.spdx import spdx_document
-from invar.image.bom.subject import ImageSubject
 from invar.image.config_layer import build_config_layer
-from invar.image.documents import CYCLONEDX_FILE, RECORD_FILE, SPDX_FILE, BuildRecord, attach
+from invar.image.documents import BuildRecord, attach
 from invar.image.formats import Artifact, export, find_format
 from invar.image.packages_layer import build_packages_layer
 from invar.image.tools import Tools, realise_tools, tool_requests
@@ -53,6 +50,7 @@ class Built:
     lock: Lock
     tools: Tools
     record: BuildRecord
+    revision: Revision
 
     @property
     def artifact(self) -> Artifact:
@@ -163,17 +161,14 @@ class NativeEngine:
         image = assemble(system, packages, config, lock.epoch, tools, self.store, self.report)
         artifacts = tuple(export(image, name, lock.digest, tools, self.store, self.report) for name in names)
         record = BuildRecord(system, lock, settings(evaluation))
-        components = components_of(lock, tools, self.store, mirrors, self.report)
-        subject = ImageSubject.of(image, lock_digest=lock.digest, date=lock.date, version=__version__)
+        files = files_of(evaluation, project.directory)
+        revision = revision_of(project.directory, [*files, project.lock])
+        inputs = inputs_of(project, files, revision)
         with self.report.stage("documents") as stage:
-            documents = {
-                RECORD_FILE: record.encode(),
-                SPDX_FILE: spdx_document(subject, components),
-                CYCLONEDX_FILE: cyclonedx_document(subject, components),
-            }
+            documents = make_documents(image, record, inputs, tools, self.store, mirrors, self.report)
             written = [attach(artifact.directory, documents) for artifact in artifacts]
             stage.cached = not any(written)
-        return Built(image, artifacts, system, lock, tools, record)
+        return Built(image, artifacts, system, lock, tools, record, revision)
 
     def tools(self, lock: Lock) -> Tools:
         """The lock's tools layer, for running machines."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,8 @@ _ENVIRONMENT = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL":
 class Revision:
     """Where a configuration comes from. `commit` is the full name of HEAD, None outside of a repository.
 
-    `dirty` tells whether anything in the configuration's directory differs from that commit, or is not in it.
-    `remote` is the address of "origin" without credentials.
+    `dirty` tells whether a file of that commit differs in the configuration's directory, or one that the configuration
+    consists of is not in it. `remote` is the address of "origin" without credentials.
     """
 
     commit: str | None
@@ -32,18 +32,26 @@ class Revision:
 NOWHERE = Revision(None, False, None)
 
 
-def revision_of(directory: Path) -> Revision:
-    """The revision that a directory is at. No repository, no commit yet, or no git: `NOWHERE`. Nothing is fetched."""
+def revision_of(directory: Path, files: Iterable[Path] = ()) -> Revision:
+    """The revision that a directory is at, for a configuration that consists of `files`. Nothing is fetched.
+
+    No repository, no commit yet, or no git: `NOWHERE`.
+    """
     try:
         commit = _git(directory, "rev-parse", "--verify", "--quiet", "HEAD^{commit}").strip()
-        status = _git(directory, "status", "--porcelain", "--untracked-files=normal", "--", ".")
+        changed = _git(directory, "status", "--porcelain", "--untracked-files=no", "--", ".")
+        known = set(_git(directory, "ls-files", "-z", "--", ".").split("\0"))
     except InvarError:
         return NOWHERE
+    unknown = any(
+        path.is_file() and path.is_relative_to(directory) and path.relative_to(directory).as_posix() not in known
+        for path in files
+    )
     try:
         remote = _git(directory, "config", "--get", "remote.origin.url").strip()
     except InvarError:
         remote = ""
-    return Revision(commit, bool(status), _without_credentials(remote) or None)
+    return Revision(commit, bool(changed) or unknown, _without_credentials(remote) or None)
 
 
 @contextmanager
