@@ -8,6 +8,10 @@
     POST   /_invar/regions     {"region": ..., "down": true}   a region goes away, or comes back
     POST   /_invar/settings    {"copy_seconds": 2, ...}        change settings (settings.Settings)
     POST   /_invar/clock       {"advance": 3600}               the cloud's clock goes forward, in seconds
+    POST   /_invar/clock       {"frozen": true}                it goes forward on request only; false: by itself again
+    POST   /_invar/behaviours  {"group": ..., "behaviour": {"never_boots": true}}   of later launches (behaviour.Rule)
+    DELETE /_invar/behaviours                                  later launches behave
+    POST   /_invar/behave      {"instance": ..., "behaviour": {...}}   of a running simulated instance (Behaviour)
     POST   /_invar/alter       {"snapshot": ..., "block": 3, "offset": 0}   flip one byte of a stored block
     DELETE /_invar/counters                                    count calls from nothing
     POST   /_invar/reset                                       forget everything
@@ -19,14 +23,18 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from invar.localcloud.behaviour import Behaviour, Rule
+from invar.localcloud.clock import Clock
+from invar.localcloud.compute import Compute
 from invar.localcloud.errors import Answer
 from invar.localcloud.faults import Counters, Fault, FaultBook
 from invar.localcloud.images import ImageStore
-from invar.localcloud.settings import Clock, Settings
+from invar.localcloud.settings import Settings
 from invar.localcloud.snapshots import SnapshotStore
 
 
@@ -43,6 +51,9 @@ class Controls:
     settings: Callable[[], Settings]
     set_settings: Callable[[Settings], None]
     reset: Callable[[], None]
+    compute: Compute
+    lock: threading.RLock
+    changed: Callable[[], None]
 
 
 class Control:
@@ -58,7 +69,10 @@ class Control:
             ("POST", "throttle"): lambda body: controls.faults.throttle(body["operation"], body["rate"]),
             ("POST", "regions"): lambda body: controls.faults.set_region(body["region"], down=bool(body["down"])),
             ("POST", "settings"): lambda body: controls.set_settings(controls.settings().changed(body)),
-            ("POST", "clock"): lambda body: {"now": controls.clock.advance(float(body["advance"]))},
+            ("POST", "clock"): self._clock,
+            ("POST", "behaviours"): lambda body: controls.compute.behaviours.rules.append(Rule.from_data(body)),
+            ("DELETE", "behaviours"): lambda _: controls.compute.behaviours.rules.clear(),
+            ("POST", "behave"): self._behave,
             ("POST", "alter"): self._alter,
             ("DELETE", "counters"): lambda _: controls.counters.clear(),
             ("POST", "reset"): lambda _: controls.reset(),
@@ -100,6 +114,7 @@ class Control:
             "counters": controls.counters.told(),
             "settings": asdict(controls.settings()),
             "snapshots": snapshots,
+            "instances": self._instances(now),
             "images": [
                 {
                     "id": one.id,
@@ -112,6 +127,40 @@ class Control:
             ],
             **controls.faults.told(),
         }
+
+    def _clock(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        controls = self._controls
+        with controls.lock:
+            if "frozen" in body:
+                controls.clock.freeze(bool(body["frozen"]))
+            now = controls.compute.advance(float(body.get("advance", 0.0)))
+        controls.changed()
+        return {"now": now, "frozen": controls.clock.frozen}
+
+    def _behave(self, body: Mapping[str, Any]) -> None:
+        with self._controls.lock:
+            for instance in self._controls.compute.instances.everything():
+                if instance.id == body["instance"]:
+                    self._controls.compute.lifecycle.behave(instance, Behaviour.from_data(body.get("behaviour", {})))
+                    return
+        raise ValueError(f"there is no instance {body['instance']}")
+
+    def _instances(self, now: float) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": one.id,
+                "region": one.region,
+                "kind": one.kind,
+                "state": one.state,
+                "status": one.status(now),
+                "image": one.image,
+                "address": one.address,
+                "group": one.group,
+                "closed_ports": list(one.closed_ports),
+                "reason": one.reason[1] if one.reason else None,
+            }
+            for one in self._controls.compute.instances.everything()
+        ]
 
     def _alter(self, body: Mapping[str, Any]) -> None:
         identity, position, offset = str(body["snapshot"]), int(body["block"]), int(body.get("offset", 0))

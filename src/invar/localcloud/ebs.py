@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from invar.localcloud.block_file import BLOCK
+from invar.localcloud.clock import Clock
 from invar.localcloud.database import Database
 from invar.localcloud.errors import CloudError
-from invar.localcloud.settings import Clock, Settings
+from invar.localcloud.settings import Settings
 from invar.localcloud.snapshots import Snapshot, SnapshotStore, block_count, new_id
 from invar.localcloud.tokens import TokenError, TokenMint
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from invar.localcloud.clock import Clock
 from invar.localcloud.database import Database
 from invar.localcloud.ebs import Caller
 from invar.localcloud.ec2_snapshots import Ec2Snapshots, merged_tags, specified_tags
@@ -18,7 +19,7 @@ from invar.localcloud.filters import matches, page
 from invar.localcloud.image_view import KNOWN_FILTERS, image_facts, shown_image
 from invar.localcloud.images import Image, ImageStore
 from invar.localcloud.registration import check_name, check_registration
-from invar.localcloud.settings import Clock, Settings
+from invar.localcloud.settings import Settings
 from invar.localcloud.snapshots import SnapshotStore, new_id
 
 ATTRIBUTES = {

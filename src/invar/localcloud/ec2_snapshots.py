@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from invar.localcloud.block_file import BLOCK
+from invar.localcloud.clock import Clock
 from invar.localcloud.ebs import Caller
 from invar.localcloud.errors import CloudError
 from invar.localcloud.filters import matches, page, tag_facts
-from invar.localcloud.settings import Clock, Settings
+from invar.localcloud.settings import Settings
 from invar.localcloud.snapshots import Snapshot, SnapshotStore, new_id
 
 NO_VOLUME = "vol-ffffffff"

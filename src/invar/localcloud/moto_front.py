@@ -21,21 +21,28 @@ from typing import Any
 from invar.localcloud.ebs import Caller
 from invar.localcloud.errors import CloudError
 from invar.localcloud.filters import matches
+from invar.localcloud.shapes import service_model, violation
 
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
 import moto.backends
+from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.base_backend import BackendDict
+from moto.core.exceptions import ServiceException
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
 from moto.core.utils import camelcase_to_underscores
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
+from moto.elbv2.responses import ELBV2Response
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-KEPT_SERVICES = ("autoscaling", "ec2", "elbv2", "iam", "kms", "ssm")
+KEPT_SERVICES = ("cloudwatch", "ec2", "elbv2", "iam", "kms", "ssm")
 """Services whose state survives a restart. They refer to one another, so they are kept together."""
+OWN = "invar"
+STATE_VERSION = 1
+"""Of what stands under OWN: another number when its records change."""
 ACCOUNT = DEFAULT_ACCOUNT_ID
 
 Operation = Callable[[Caller, Mapping[str, Any]], dict[str, Any]]
@@ -53,10 +60,11 @@ def encrypted_by_default(account: str, region: str) -> bool:
     return dict.__contains__(regions, region) and bool(regions[region].ebs_encryption_by_default)
 
 
-def replace_operations(operations: Mapping[str, Operation]) -> None:
-    """Answer these EC2 operations (botocore names) ourselves instead of moto."""
+def replace_operations(operations: Mapping[str, Operation], service: str = "ec2") -> None:
+    """Answer these operations of a service (botocore names) ourselves instead of moto."""
+    responses = {"ec2": EC2Response, "autoscaling": AutoScalingResponse, "elbv2": ELBV2Response}
     for name, operation in operations.items():
-        setattr(EC2Response, camelcase_to_underscores(name), _method(operation))
+        setattr(responses[service], camelcase_to_underscores(name), _method(operation, service, name))
 
 
 def replace_tags(own: Mapping[str, Callable[[Caller, str, dict[str, str | None]], None]], listed: Operation) -> None:
@@ -92,9 +100,12 @@ def described_tags(
     ]
 
 
-def save_state(path: Path) -> None:
-    """Write moto's state of the kept services, whole or not at all. The caller keeps requests out meanwhile."""
-    state = {name: _plain(_backends(name)) for name in KEPT_SERVICES if f"moto.{name}.models" in sys.modules}
+def save_state(path: Path, own: Any) -> None:
+    """Write moto's state of the kept services and `own`, whole or not at all. The caller keeps requests out."""
+    state: dict[str, Any] = {
+        name: _plain(_backends(name)) for name in KEPT_SERVICES if f"moto.{name}.models" in sys.modules
+    }
+    state[OWN] = own
     temporary = path.with_suffix(".new")
     with temporary.open("wb") as file:
         file.write(_made_by())
@@ -102,23 +113,25 @@ def save_state(path: Path) -> None:
     temporary.replace(path)
 
 
-def load_state(path: Path) -> None:
-    """Bring back what `save_state` wrote with the same Python and moto; other state is left out.
+def load_state(path: Path) -> Any:
+    """Bring back what `save_state` wrote with the same Python, moto and Invar; other state is left out.
 
-    The file is a pickle: it must be one of our own.
+    Returns `own`, or None. The file is a pickle: it must be one of our own.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        return
+        return None
     if not data.startswith(_made_by()):
-        return
+        return None
     state = pickle.loads(data[len(_made_by()) :])
+    own = state.pop(OWN)
     for name, accounts in state.items():
         backends = _backends(name)
         for account, regions in accounts.items():
             for region, backend in regions.items():
                 backends[account][region].__dict__.update(backend.__dict__)
+    return own
 
 
 def clear_state() -> None:
@@ -143,7 +156,9 @@ def _function(code: bytes, module: str) -> types.FunctionType:
 
 def _made_by() -> bytes:
     """The first line of the state file: marshalled code and pickled objects belong to one Python and one moto."""
-    return f"invar local cloud, {sys.implementation.cache_tag}, moto {moto.__version__}\n".encode()
+    return (
+        f"invar local cloud, {sys.implementation.cache_tag}, moto {moto.__version__}, state {STATE_VERSION}\n".encode()
+    )
 
 
 def _backends(service: str) -> Any:
@@ -155,21 +170,37 @@ def _plain(backends: Any) -> dict[str, dict[str, Any]]:
     return {account: dict(regions.items()) for account, regions in backends.items()}
 
 
-def _method(operation: Operation) -> Callable[[Any], ActionResult]:
+def _method(operation: Operation, service: str, name: str) -> Callable[[Any], ActionResult]:
+    shape = service_model(service).operation_model(name).input_shape
+
     def method(response: Any) -> ActionResult:
-        response.error_on_dryrun()
-        return ActionResult(_called(operation, response))
+        if service == "ec2":
+            response.error_on_dryrun()
+        elif shape is not None and (found := violation(shape, dict(response.params))):
+            raise _Refusal("ValidationError", found)
+        return ActionResult(_called(operation, response, service))
 
     return method
 
 
-def _called(operation: Operation, response: Any) -> dict[str, Any]:
+def _called(operation: Operation, response: Any, service: str = "ec2") -> dict[str, Any]:
     region, account = response.region, response.current_account
     caller = Caller(account, region, encrypted_by_default(account, region))
     try:
         return operation(caller, dict(response.params))
     except CloudError as error:
-        raise EC2ClientError(error.code, error.message) from error
+        if service == "ec2":
+            raise EC2ClientError(error.code, error.message) from error
+        raise _Refusal(error.code, error.message) from error
+
+
+class _Refusal(ServiceException):
+    """An error in the protocol of the call."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
 
 
 def _tag_method(

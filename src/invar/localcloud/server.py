@@ -14,8 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from invar.core.errors import InvarError
+from invar.core.home import Home
 from invar.localcloud import moto_front
+from invar.localcloud.base_disks import BaseDisks
 from invar.localcloud.block_file import BlockFile
+from invar.localcloud.clock import Clock
+from invar.localcloud.compute import Compute
 from invar.localcloud.control import Control, Controls
 from invar.localcloud.database import Database
 from invar.localcloud.ebs import Caller, EbsDirect
@@ -25,13 +29,17 @@ from invar.localcloud.errors import CloudError
 from invar.localcloud.faults import Counters, FaultBook
 from invar.localcloud.gateway import Gateway, Parts
 from invar.localcloud.http_server import Application, Server
+from invar.localcloud.hypervisor import Hypervisor, own_qemu
 from invar.localcloud.images import ImageStore
 from invar.localcloud.record import CloudRecord, remove_record, write_record
-from invar.localcloud.settings import Clock, Settings
+from invar.localcloud.settings import Settings
 from invar.localcloud.snapshots import SnapshotStore
 from invar.localcloud.tokens import TokenMint
+from invar.vm.install import QemuInstall
 
 ADDRESS = "127.0.0.1"
+STEP_SECONDS = 0.1
+"""How often what is due is done while the clock runs."""
 LOOK_SECONDS = 0.05
 """How often the server looks whether it shall end."""
 LAST_PORT = "port"
@@ -66,7 +74,8 @@ def serve(root: Path, port: int = 0) -> None:
             thread = threading.Thread(target=server.serve_forever, args=(LOOK_SECONDS,), name="server")
             thread.start()
             write_record(root, record)
-            stopping.wait()
+            while not stopping.wait(STEP_SECONDS):
+                cloud.step()
             server.shutdown()
             thread.join()
             server.server_close()
@@ -78,21 +87,29 @@ def serve(root: Path, port: int = 0) -> None:
 class Cloud:
     """All parts over one state directory. There can be one in a process, for moto's state is the process's."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, clock: Clock | None = None, machines: bool = True) -> None:
+        """`clock` None: real time. Without `machines` every instance has to be a simulated one."""
         self.instance = secrets.token_hex(8)
         self._moto_path = root / "moto.pickle"
         self._database = Database(root / "cloud.sqlite")
         self._blocks = BlockFile(root / "blocks", _used_slots(self._database))
         self._store = SnapshotStore(self._database, self._blocks)
         self._images = ImageStore(self._database)
-        clock = Clock()
+        clock = clock or Clock()
+        self._clock = clock
         self._ebs = EbsDirect(self._store, self._database, TokenMint(_secret(self._database)), clock)
         self._ec2_snapshots = Ec2Snapshots(self._store, clock)
         self._ec2_images = Ec2Images(self._images, self._store, self._ec2_snapshots, self._database, clock)
         self._settings = Settings()
         self._faults, self._counters = FaultBook(), Counters()
         self._moto_lock = threading.RLock()
-        moto_front.load_state(self._moto_path)
+        bases = BaseDisks(root / "disks", self._store)
+        bases.sweep()
+        self._hypervisor = Hypervisor(root / "machines", bases, find_qemu) if machines else None
+        self.compute = Compute(moto_front.ACCOUNT, self._ec2_images, clock, self._hypervisor)
+        kept = moto_front.load_state(self._moto_path)
+        if kept is not None:
+            self.compute.restore(kept)
         self._install()
         controls = Controls(
             instance=self.instance,
@@ -104,6 +121,9 @@ class Cloud:
             settings=lambda: self._settings,
             set_settings=self._set_settings,
             reset=self._reset,
+            compute=self.compute,
+            lock=self._moto_lock,
+            changed=lambda: self._saver.soon(),
         )
         self._saver = Saver(self._save)
         self.gateway = Gateway(
@@ -121,8 +141,16 @@ class Cloud:
             )
         )
 
+    def step(self) -> None:
+        """Do what is due now in all regions."""
+        with self._moto_lock:
+            if self.compute.step():
+                self._saver.soon()
+
     def close(self) -> None:
-        """Write what is not yet written and let go of the files."""
+        """End the machines, write what is not yet written and let go of the files."""
+        if self._hypervisor is not None:
+            self._hypervisor.close()
         self._saver.close()
         self._database.close()
         self._blocks.close()
@@ -145,30 +173,46 @@ class Cloud:
             "CopySnapshot": snapshots.copy_snapshot,
         }
         moto_front.replace_operations(operations | {name: _not_here(name) for name in NOT_HERE})
-        moto_front.replace_tags({"ami": images.change_tags, "snap": snapshots.change_tags}, self._tags)
+        for service, own in self.compute.operations().items():
+            moto_front.replace_operations(own, service)
+        changes = {
+            "ami": images.change_tags,
+            "snap": snapshots.change_tags,
+            "i": self.compute.ec2.change_tags,
+            "lt": self.compute.templates.change_tags,
+        }
+        moto_front.replace_tags(changes, self._tags)
 
     def _tags(self, caller: Caller, parameters: Any) -> dict[str, Any]:
-        kinds = {"image": self._ec2_images.tagged(caller), "snapshot": self._ec2_snapshots.tagged(caller)}
+        kinds = {
+            "image": self._ec2_images.tagged(caller),
+            "snapshot": self._ec2_snapshots.tagged(caller),
+            "instance": self.compute.ec2.tagged(caller),
+            "launch-template": self.compute.templates.tagged(caller),
+        }
         return {"Tags": moto_front.described_tags(kinds, parameters.get("Filters") or [])}
 
     def _set_settings(self, settings: Settings) -> None:
         self._settings = settings
         self._ebs.settings = self._ec2_snapshots.settings = self._ec2_images.settings = settings
+        self.compute.set_settings(settings)
 
     def _reset(self) -> None:
         with self._moto_lock, self._database.transaction():
             self._database.clear()
             self._blocks.clear()
             moto_front.clear_state()
+            self.compute.clear()
         self._faults.clear()
         self._counters.clear()
+        self._clock.freeze(False)
         self._ebs.forget()
         self._set_settings(Settings())
         self._saver.soon()
 
     def _save(self) -> None:
         with self._moto_lock:
-            moto_front.save_state(self._moto_path)
+            moto_front.save_state(self._moto_path, self.compute.kept())
 
 
 class Saver:
@@ -250,6 +294,11 @@ def _stderr_to(file: Any) -> Iterator[None]:
         yield
     finally:
         sys.stderr = kept
+
+
+def find_qemu() -> QemuInstall:
+    """This user's QEMU. Raises InvarError."""
+    return own_qemu(Home.from_environment())
 
 
 def _used_slots(database: Database) -> set[int]:

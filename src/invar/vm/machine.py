@@ -46,7 +46,10 @@ class MachineSpec:
 
 
     `name` is what the machine is called, with a number appended when that is taken. `public_keys` maps names to
-    authorized_keys lines for the metadata service. `forwards` are TCP ports; 22 should be among them.
+    authorized_keys lines for the metadata service. `forwards` are TCP ports of `address`; 22 should be among them.
+
+    `instance` replaces what the metadata service and the machine's own identity would say. `disk` is a disk that an
+    earlier machine of the same image left: it is gone on with, and written.
     """
 
     image: Path
@@ -63,6 +66,9 @@ class MachineSpec:
     user_data: bytes | None = None
     instance_type: str = "t3.small"
     tags: dict[str, str] = field(default_factory=dict)
+    address: str = "127.0.0.1"
+    instance: Instance | None = None
+    disk: Path | None = None
 
 
 def start(spec: MachineSpec, install: QemuInstall, home: Home, report: Report) -> Machine:
@@ -162,23 +168,27 @@ def _new_record(spec: MachineSpec, directory: Path, accelerator: qemu.Accelerato
         qemu=None,
         image=str(spec.image),
         digest=spec.digest,
-        instance_id="i-0" + secrets.token_hex(8),
+        instance_id=spec.instance.instance_id if spec.instance else "i-0" + secrets.token_hex(8),
         ports={},
         accelerator=accelerator,
         memory=spec.memory,
         cpus=spec.cpus,
         starter=None if detached else ProcessIdentity.own(),
         created=time.time(),
+        address=spec.address,
     )
 
 
 def _prepare_disk(spec: MachineSpec, install: QemuInstall, directory: Path) -> None:
+    shutil.copyfile(install.firmware_vars, directory / FIRMWARE_VARIABLES)
+    if spec.disk is not None:
+        (directory / DISK).hardlink_to(spec.disk)
+        return
     arguments = qemu.create_overlay_arguments(DISK, str(spec.image), spec.format, spec.disk_size)
     argv = install.argv((*install.image, *arguments), cwd=directory, reads=(spec.image,))
     made = subprocess.run(argv, cwd=directory, capture_output=True, text=True, timeout=_STEP_SECONDS, check=False)
     if made.returncode != 0:
         raise InvarError("the machine's disk can't be made", where=str(spec.image), why=made.stderr.strip() or None)
-    shutil.copyfile(install.firmware_vars, directory / FIRMWARE_VARIABLES)
 
 
 def _write_launch(spec: MachineSpec, install: QemuInstall, machine: Machine) -> None:
@@ -197,7 +207,7 @@ def _write_launch(spec: MachineSpec, install: QemuInstall, machine: Machine) -> 
         forwards=spec.forwards,
         metadata_relay=(*install.relay, METADATA_SOCKET),
     )
-    instance = Instance(
+    instance = spec.instance or Instance(
         instance_id=machine.instance_id,
         image_id="ami-0" + (spec.digest or "0" * 16)[:16],
         local_ipv4=qemu.GUEST_ADDRESS,

@@ -52,7 +52,7 @@ class Outside:
 
     def http_get(self, port: int, path: str, status: int, body: str | None) -> Look:
         """Whether GET `path` on `port` gives `status` and a body that holds `body`. Follows no redirection."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._machine.port(port))
+        connection = http.client.HTTPConnection(self._machine.address, self._machine.port(port))
         try:
             connection.sock = self._connected(port)
             connection.sock.settimeout(_HTTP_SECONDS)
@@ -89,7 +89,9 @@ class Outside:
         """
         with self._connecting[port]:
             deadline = time.monotonic() + _CONNECT_SECONDS
-            connection = socket.create_connection(("127.0.0.1", self._machine.port(port)), timeout=_CONNECT_SECONDS)
+            connection = socket.create_connection(
+                (self._machine.address, self._machine.port(port)), timeout=_CONNECT_SECONDS
+            )
             try:
                 while (left := deadline - time.monotonic()) > 0:
                     if select.select([connection], [], [], min(left, _LOOK_AGAIN_SECONDS))[0]:

@@ -52,10 +52,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """TCP `host_port` on 127.0.0.1 (0: a free one) leads to `guest_port`."""
+    """TCP `host_port` (0: a free one) of the host's `address` leads to `guest_port`."""
 
     guest_port: int
     host_port: int = 0
+    address: str = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def _disk(hardware: Hardware) -> list[str]:
 
 
 def _network(hardware: Hardware) -> list[str]:
-    forwards = "".join(f",hostfwd=tcp:127.0.0.1:{f.host_port}-:{f.guest_port}" for f in hardware.forwards)
+    forwards = "".join(f",hostfwd=tcp:{f.address}:{f.host_port}-:{f.guest_port}" for f in hardware.forwards)
     relay = _escaped(shlex.join(hardware.metadata_relay))
     return [
         "-netdev",

@@ -21,7 +21,7 @@ SCHEMA = 1
 class Machine:
     """A machine as its record described it at one moment; `refreshed` reads again.
 
-    `ports` maps guest ports to host ports on 127.0.0.1. `memory` is in MiB, `created` in seconds since 1970.
+    `ports` maps guest ports to host ports of `address`. `memory` is in MiB, `created` in seconds since 1970.
     `supervisor` owns the machine and writes the record. `reason` tells why a machine is stopped or failed. `starter` is
     the process with which a foreground machine ends; a detached machine has none.
     """
@@ -41,6 +41,7 @@ class Machine:
     starter: ProcessIdentity | None
     created: float
     reason: str | None = None
+    address: str = "127.0.0.1"
 
     @property
     def detached(self) -> bool:
@@ -168,7 +169,8 @@ def sweep(home: Home) -> None:
 
 
 def _from_data(data: dict[str, Any], directory: Path) -> Machine:
-    fields: dict[str, Any] = {name: data[name] for name in Machine.__dataclass_fields__}
+    fields: dict[str, Any] = {name: data[name] for name in Machine.__dataclass_fields__ if name != "address"}
+    fields["address"] = data.get("address", "127.0.0.1")
     fields["directory"] = directory
     fields["ports"] = {int(guest): host for guest, host in data["ports"].items()}
     for role in ("supervisor", "qemu", "starter"):

@@ -1,0 +1,138 @@
+"""EC2 instances and all that launches, groups and watches them: the parts put together, and their steps in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from invar.localcloud.behaviour import BehaviourBook
+from invar.localcloud.clock import Clock, Timers
+from invar.localcloud.ec2_images import Ec2Images
+from invar.localcloud.ec2_instances import Ec2Instances
+from invar.localcloud.instances import Instance, InstanceStore
+from invar.localcloud.launch_templates import LaunchTemplates
+from invar.localcloud.launcher import Launcher
+from invar.localcloud.lifecycle import Lifecycle, Machines
+from invar.localcloud.network import Network
+from invar.localcloud.settings import Settings
+
+STEPS_AT_ONCE = 10_000
+"""More looks than that at one moment mean that two parts wake each other without end."""
+
+
+class Compute:
+    """The parts. The caller keeps other threads out while it calls anything here."""
+
+    def __init__(self, account: str, images: Ec2Images, clock: Clock, machines: Machines | None) -> None:
+        self._clock = clock
+        self.timers = Timers()
+        self.instances = InstanceStore()
+        self.behaviours = BehaviourBook()
+        network = Network(account)
+        self.templates = LaunchTemplates(network, clock)
+        self.lifecycle = Lifecycle(self.instances, network, clock, self.timers, machines)
+        self.launcher = Launcher(
+            self.instances, images, self.templates, network, self.lifecycle, self.behaviours, clock
+        )
+        self.ec2 = Ec2Instances(self.instances, self.launcher, self.lifecycle, self.templates, network, clock)
+
+    def set_settings(self, settings: Settings) -> None:
+        """Put settings in force."""
+        self.lifecycle.settings = self.launcher.settings = settings
+
+    def step(self) -> int:
+        """Do what is due now. Returns how many regions were looked at."""
+        looks = 0
+        while due := self.timers.due(self._clock.now()):
+            for region in due:
+                self.lifecycle.step(region)
+                looks += 1
+            if looks > STEPS_AT_ONCE:
+                raise RuntimeError(f"the local cloud does not come to rest: {due}")
+        return looks
+
+    def advance(self, seconds: float) -> float:
+        """Let time pass, doing everything at its own moment when the clock is frozen. Returns the new time."""
+        if not self._clock.frozen:
+            self._clock.advance(seconds)
+            self.step()
+            return self._clock.now()
+        end = self._clock.now() + seconds
+        self.step()
+        while (due := self.timers.next()) is not None and due <= end:
+            self._clock.advance(max(0.0, due - self._clock.now()))
+            self.step()
+        self._clock.advance(end - self._clock.now())
+        self.step()
+        return self._clock.now()
+
+    def operations(self) -> dict[str, dict[str, Callable[..., dict[str, Any]]]]:
+        """Service → botocore's operation name → what answers it."""
+        ec2, templates = self.ec2, self.templates
+        return {
+            "ec2": {
+                "RunInstances": ec2.run_instances,
+                "DescribeInstances": ec2.describe_instances,
+                "DescribeInstanceStatus": ec2.describe_instance_status,
+                "TerminateInstances": ec2.terminate_instances,
+                "StopInstances": ec2.stop_instances,
+                "StartInstances": ec2.start_instances,
+                "RebootInstances": ec2.reboot_instances,
+                "GetConsoleOutput": ec2.get_console_output,
+                "DescribeInstanceAttribute": ec2.describe_instance_attribute,
+                "ModifyInstanceAttribute": ec2.modify_instance_attribute,
+                "ModifyInstanceMetadataOptions": ec2.modify_instance_metadata_options,
+                "GetLaunchTemplateData": ec2.get_launch_template_data,
+                "AttachVolume": ec2.attach_volume,
+                "DetachVolume": ec2.detach_volume,
+                "CreateLaunchTemplate": templates.create,
+                "CreateLaunchTemplateVersion": templates.create_version,
+                "ModifyLaunchTemplate": templates.modify,
+                "DeleteLaunchTemplate": templates.delete,
+                "DeleteLaunchTemplateVersions": templates.delete_versions,
+                "DescribeLaunchTemplates": templates.describe,
+                "DescribeLaunchTemplateVersions": templates.describe_versions,
+            },
+        }
+
+    def kept(self) -> dict[str, Any]:
+        """What survives a restart."""
+        return {
+            "instances": list(self.instances.everything()),
+            "templates": self.templates.regions,
+            "tokens": self.ec2.tokens,
+        }
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Take what `kept` gave. Machines did not survive: their instances are terminated by the next steps."""
+        self.instances.restore(kept["instances"])
+        self.templates.regions = kept["templates"]
+        self.ec2.tokens = kept["tokens"]
+        self._wake()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for one in self.instances.everything():
+            self.lifecycle.terminate(one)
+        self.timers.clear()
+        self.behaviours.rules.clear()
+        self.instances.restore(())
+        self.templates.regions = {}
+        self.ec2.tokens.clear()
+
+    def _wake(self) -> None:
+        now = self._clock.now()
+        for instance in self.instances.everything():
+            self._bring_back(instance)
+            for when in (instance.until, instance.boots_at):
+                self.timers.at(when, instance.region)
+        for region in self.instances.regions():
+            self.timers.soon(now, region)
+
+    def _bring_back(self, instance: Instance) -> None:
+        """A machine's disk went with the cloud's process, so that a stopped instance cannot be started again either."""
+        if instance.kind == "machine" and instance.state != "terminated":
+            self.lifecycle.terminate(instance, RESTARTED)
+
+
+RESTARTED = ("Server.InternalError", "Server.InternalError: the local cloud was stopped, and the machine with it")
