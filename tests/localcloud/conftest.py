@@ -14,6 +14,7 @@ from botocore.config import Config
 
 from invar.localcloud.process import control, reset, start, stop
 from invar.localcloud.record import CloudRecord
+from localcloud.fleet_fixtures import Bench
 
 BLOCK = 512 * 1024
 Client = Callable[..., Any]
@@ -108,3 +109,30 @@ def block(snapshot: str, index: int, data: bytes) -> dict[str, Any]:
         "Checksum": checksum,
         "ChecksumAlgorithm": "SHA256",
     }
+
+
+@pytest.fixture
+def bench(client: Client, controlled: Control, snapshot: Callable[..., str]) -> Bench:
+    controlled("POST", "settings", {"instance_kind": "simulated", "real_ports": 0})
+    controlled("POST", "clock", {"frozen": True})
+    ec2 = client("ec2")
+    mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot({})}}
+    images = [
+        ec2.register_image(
+            Name=name,
+            Architecture="x86_64",
+            RootDeviceName="/dev/xvda",
+            VirtualizationType="hvm",
+            BlockDeviceMappings=[mapping],
+            TagSpecifications=[{"ResourceType": "image", "Tags": [{"Key": "invar:system", "Value": name * 64}]}],
+        )["ImageId"]
+        for name in ("aaa", "bbb")
+    ]
+    data = {"ImageId": images[0], "InstanceType": "t3.micro"}
+    made = ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)
+    template = made["LaunchTemplate"]["LaunchTemplateId"]
+    ec2.create_launch_template_version(
+        LaunchTemplateId=template, SourceVersion="1", LaunchTemplateData={"ImageId": images[1]}
+    )
+    clients = (client(name) for name in ("autoscaling", "elbv2", "cloudwatch"))
+    return Bench(ec2, *clients, (images[0], images[1]), template, controlled)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from invar.localcloud.alarms import alarming
+from invar.localcloud.autoscaling_engine import Engine
+from invar.localcloud.autoscaling_groups import GroupApi
+from invar.localcloud.autoscaling_members import MemberApi
+from invar.localcloud.autoscaling_refresh_api import RefreshApi
 from invar.localcloud.behaviour import BehaviourBook
 from invar.localcloud.clock import Clock, Timers
 from invar.localcloud.ec2_images import Ec2Images
@@ -14,7 +19,10 @@ from invar.localcloud.launch_templates import LaunchTemplates
 from invar.localcloud.launcher import Launcher
 from invar.localcloud.lifecycle import Lifecycle, Machines
 from invar.localcloud.network import Network
+from invar.localcloud.prober import Prober
 from invar.localcloud.settings import Settings
+from invar.localcloud.target_api import TargetApi
+from invar.localcloud.target_registry import TargetRegistry
 
 STEPS_AT_ONCE = 10_000
 """More looks than that at one moment mean that two parts wake each other without end."""
@@ -35,10 +43,28 @@ class Compute:
             self.instances, images, self.templates, network, self.lifecycle, self.behaviours, clock
         )
         self.ec2 = Ec2Instances(self.instances, self.launcher, self.lifecycle, self.templates, network, clock)
+        self.registry = TargetRegistry(account, clock, self.timers)
+        self.prober = Prober(self.registry, self.instances, self.lifecycle, clock, self.timers)
+        self.engine = Engine(
+            self.instances,
+            self.launcher,
+            self.lifecycle,
+            self.templates,
+            self.registry,
+            alarming,
+            clock,
+            self.timers,
+        )
+        self._groups = GroupApi(self.engine, network, clock)
+        self._members = MemberApi(self.engine, self.instances, clock)
+        self._refreshes = RefreshApi(self.engine, self.templates, clock)
+        self._targets = TargetApi(self.registry, self.instances)
+        self.network = network
 
     def set_settings(self, settings: Settings) -> None:
         """Put settings in force."""
         self.lifecycle.settings = self.launcher.settings = settings
+        self.engine.settings = self.prober.settings = settings
 
     def step(self) -> int:
         """Do what is due now. Returns how many regions were looked at."""
@@ -46,6 +72,9 @@ class Compute:
         while due := self.timers.due(self._clock.now()):
             for region in due:
                 self.lifecycle.step(region)
+                self.registry.settle(region)
+                self.prober.step(region)
+                self.engine.step(region)
                 looks += 1
             if looks > STEPS_AT_ONCE:
                 raise RuntimeError(f"the local cloud does not come to rest: {due}")
@@ -68,7 +97,7 @@ class Compute:
 
     def operations(self) -> dict[str, dict[str, Callable[..., dict[str, Any]]]]:
         """Service → botocore's operation name → what answers it."""
-        ec2, templates = self.ec2, self.templates
+        ec2, templates, groups, members = self.ec2, self.templates, self._groups, self._members
         return {
             "ec2": {
                 "RunInstances": ec2.run_instances,
@@ -93,6 +122,47 @@ class Compute:
                 "DescribeLaunchTemplates": templates.describe,
                 "DescribeLaunchTemplateVersions": templates.describe_versions,
             },
+            "autoscaling": {
+                "CreateAutoScalingGroup": groups.create,
+                "UpdateAutoScalingGroup": groups.update,
+                "DeleteAutoScalingGroup": groups.delete,
+                "DescribeAutoScalingGroups": groups.describe,
+                "DescribeAutoScalingInstances": groups.describe_instances,
+                "DescribeScalingActivities": groups.describe_activities,
+                "SetDesiredCapacity": groups.set_desired,
+                "SuspendProcesses": groups.suspend,
+                "ResumeProcesses": groups.resume,
+                "CreateOrUpdateTags": groups.tag,
+                "DeleteTags": groups.untag,
+                "DescribeTags": groups.describe_tags,
+                "AttachLoadBalancerTargetGroups": groups.attach_targets,
+                "DetachLoadBalancerTargetGroups": groups.detach_targets,
+                "DescribeLoadBalancerTargetGroups": groups.describe_targets,
+                "PutWarmPool": groups.put_pool,
+                "DeleteWarmPool": groups.delete_pool,
+                "DescribeWarmPool": groups.describe_pool,
+                "TerminateInstanceInAutoScalingGroup": members.terminate,
+                "SetInstanceHealth": members.set_health,
+                "SetInstanceProtection": members.protect,
+                "EnterStandby": members.enter_standby,
+                "ExitStandby": members.exit_standby,
+                "AttachInstances": members.attach,
+                "DetachInstances": members.detach,
+                "PutLifecycleHook": members.put_hook,
+                "DeleteLifecycleHook": members.delete_hook,
+                "DescribeLifecycleHooks": members.describe_hooks,
+                "CompleteLifecycleAction": members.complete,
+                "RecordLifecycleActionHeartbeat": members.heartbeat,
+                "StartInstanceRefresh": self._refreshes.start,
+                "DescribeInstanceRefreshes": self._refreshes.describe,
+                "CancelInstanceRefresh": self._refreshes.cancel,
+                "RollbackInstanceRefresh": self._refreshes.roll_back,
+            },
+            "elbv2": {
+                "RegisterTargets": self._targets.register,
+                "DeregisterTargets": self._targets.deregister,
+                "DescribeTargetHealth": self._targets.describe,
+            },
         }
 
     def kept(self) -> dict[str, Any]:
@@ -101,6 +171,8 @@ class Compute:
             "instances": list(self.instances.everything()),
             "templates": self.templates.regions,
             "tokens": self.ec2.tokens,
+            "groups": self.engine.groups,
+            "targets": self.registry.groups,
         }
 
     def restore(self, kept: dict[str, Any]) -> None:
@@ -108,6 +180,8 @@ class Compute:
         self.instances.restore(kept["instances"])
         self.templates.regions = kept["templates"]
         self.ec2.tokens = kept["tokens"]
+        self.engine.groups = kept["groups"]
+        self.registry.groups = kept["targets"]
         self._wake()
 
     def clear(self) -> None:
@@ -119,6 +193,8 @@ class Compute:
         self.instances.restore(())
         self.templates.regions = {}
         self.ec2.tokens.clear()
+        self.engine.groups = {}
+        self.registry.groups = {}
 
     def _wake(self) -> None:
         now = self._clock.now()
@@ -126,7 +202,7 @@ class Compute:
             self._bring_back(instance)
             for when in (instance.until, instance.boots_at):
                 self.timers.at(when, instance.region)
-        for region in self.instances.regions():
+        for region in {*self.instances.regions(), *self.engine.groups}:
             self.timers.soon(now, region)
 
     def _bring_back(self, instance: Instance) -> None:

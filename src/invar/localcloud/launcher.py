@@ -41,7 +41,7 @@ class Order:
 
 
 class Launcher:
-    """Launches instances of all regions."""
+    """Launches instances of all regions. `reserved` maps load balancers to addresses that no instance gets."""
 
     def __init__(
         self,
@@ -60,6 +60,7 @@ class Launcher:
         self._lifecycle = lifecycle
         self._behaviours = behaviours
         self._clock = clock
+        self.reserved: Mapping[str, str] = {}
         self.settings = Settings()
 
     def check(self, caller: Caller, parameters: Mapping[str, Any]) -> LaunchPlan:
@@ -108,6 +109,7 @@ class Launcher:
         root = next(one for one in image.mappings if one["DeviceName"] == image.root_device)["Ebs"]
         reservation = new_id("r")
         used = {one.address for one in self._instances.everything() if one.state != "terminated"}
+        used |= set(self.reserved.values())
         made: list[Instance] = []
         for index in range(min(order.most, room)):
             rule = self._behaviours.strike(facts)

@@ -35,6 +35,7 @@ from moto.core.utils import camelcase_to_underscores
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
+from moto.elbv2.models import elbv2_backends
 from moto.elbv2.responses import ELBV2Response
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
@@ -65,6 +66,24 @@ def replace_operations(operations: Mapping[str, Operation], service: str = "ec2"
     responses = {"ec2": EC2Response, "autoscaling": AutoScalingResponse, "elbv2": ELBV2Response}
     for name, operation in operations.items():
         setattr(responses[service], camelcase_to_underscores(name), _method(operation, service, name))
+
+
+def operations_of(service: str) -> set[str]:
+    """All operations that a service has."""
+    return set(service_model(service).operation_names)
+
+
+def name_load_balancers(name: Callable[[str, Any], None]) -> None:
+    """Have `name(region, load balancer)` called for every new load balancer before the answer is written."""
+    original = ELBV2Response.create_load_balancer
+
+    def create_load_balancer(response: Any) -> ActionResult:
+        result = original(response)
+        for balancer in elbv2_backends[response.current_account][response.region].load_balancers.values():
+            name(response.region, balancer)
+        return result
+
+    setattr(ELBV2Response, "create_load_balancer", create_load_balancer)  # noqa: B010 (as in replace_tags)
 
 
 def replace_tags(own: Mapping[str, Callable[[Caller, str, dict[str, str | None]], None]], listed: Operation) -> None:

@@ -31,6 +31,8 @@ from invar.localcloud.gateway import Gateway, Parts
 from invar.localcloud.http_server import Application, Server
 from invar.localcloud.hypervisor import Hypervisor, own_qemu
 from invar.localcloud.images import ImageStore
+from invar.localcloud.load_balancers import LoadBalancers
+from invar.localcloud.prober import ProbeThread
 from invar.localcloud.record import CloudRecord, remove_record, write_record
 from invar.localcloud.settings import Settings
 from invar.localcloud.snapshots import SnapshotStore
@@ -110,6 +112,10 @@ class Cloud:
         kept = moto_front.load_state(self._moto_path)
         if kept is not None:
             self.compute.restore(kept)
+        self.balancers = LoadBalancers(
+            moto_front.ACCOUNT, self.compute.registry, self.compute.instances, self.compute.network, self._moto_lock
+        )
+        self.compute.launcher.reserved = self.balancers.addresses
         self._install()
         controls = Controls(
             instance=self.instance,
@@ -126,6 +132,7 @@ class Cloud:
             changed=lambda: self._saver.soon(),
         )
         self._saver = Saver(self._save)
+        self._probes = ProbeThread(self.compute.prober, self._moto_lock, self._saver.soon) if machines else None
         self.gateway = Gateway(
             Parts(
                 ebs=self._ebs,
@@ -142,13 +149,18 @@ class Cloud:
         )
 
     def step(self) -> None:
-        """Do what is due now in all regions."""
+        """Do what is due now in all regions; while the clock is frozen, nothing is."""
         with self._moto_lock:
-            if self.compute.step():
+            if not self._clock.frozen and self.compute.step():
                 self._saver.soon()
+            if self._settings.real_ports:
+                self.balancers.synchronise()
 
     def close(self) -> None:
         """End the machines, write what is not yet written and let go of the files."""
+        if self._probes is not None:
+            self._probes.close()
+        self.balancers.close()
         if self._hypervisor is not None:
             self._hypervisor.close()
         self._saver.close()
@@ -181,6 +193,9 @@ class Cloud:
             "i": self.compute.ec2.change_tags,
             "lt": self.compute.templates.change_tags,
         }
+        moto_front.name_load_balancers(self.balancers.name)
+        refused = sorted(moto_front.operations_of("autoscaling") - set(self.compute.operations()["autoscaling"]))
+        moto_front.replace_operations({name: _no_such(name) for name in refused}, "autoscaling")
         moto_front.replace_tags(changes, self._tags)
 
     def _tags(self, caller: Caller, parameters: Any) -> dict[str, Any]:
@@ -203,6 +218,7 @@ class Cloud:
             self._blocks.clear()
             moto_front.clear_state()
             self.compute.clear()
+            self.balancers.close()
         self._faults.clear()
         self._counters.clear()
         self._clock.freeze(False)
@@ -311,6 +327,13 @@ def _secret(database: Database) -> bytes:
         rows.execute("INSERT OR IGNORE INTO secrets VALUES ('tokens', ?)", (secrets.token_bytes(32),))
         key: bytes = rows.execute("SELECT value FROM secrets WHERE name = 'tokens'").fetchone()[0]
     return key
+
+
+def _no_such(name: str) -> moto_front.Operation:
+    def refuse(caller: Caller, parameters: Any) -> dict[str, Any]:
+        raise CloudError("UnsupportedOperation", f"The local cloud has no {name}.")
+
+    return refuse
 
 
 def _not_here(name: str) -> moto_front.Operation:

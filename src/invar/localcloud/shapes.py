@@ -38,7 +38,8 @@ def violation(shape: Shape, value: Any, path: str = "") -> str | None:
         if shape.enum and value not in shape.enum:
             return _says(path, value, f"satisfy enum value set: [{', '.join(shape.enum)}]")
         pattern = shape.metadata.get("pattern")
-        if pattern and not re.search(pattern, value):
+        # Java's way to write ranges of characters, as [\\u0020-\\uD7FF...]: it only leaves out control characters.
+        if pattern and "\\u" not in pattern and not re.search(pattern, value):
             return _says(path, value, f"satisfy regular expression pattern: {pattern}")
         return _range_violation(shape, len(value), path, value, "have length")
     return None
