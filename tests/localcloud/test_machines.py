@@ -137,3 +137,62 @@ def passed(ec2: Any, identity: str) -> Any:
 def terminated(ec2: Any, identity: str) -> bool:
     found = ec2.describe_instances(InstanceIds=[identity])["Reservations"][0]["Instances"][0]
     return bool(found["State"]["Name"] == "terminated")
+
+
+@pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1: six machines, many minutes")
+def test_a_group_of_machines_is_refreshed_without_a_failed_request(
+    real: CloudRecord, client_for: ClientFor, published: dict[str, Any]
+) -> None:
+    client = client_for(real)
+    ec2, elb, groups = client("ec2"), client("elbv2"), client("autoscaling")
+    control(real, "POST", "settings", {"machine_memory": 1024})
+    image = ec2.describe_images(Owners=["self"])["Images"][0]["ImageId"]
+    zone = ec2.describe_subnets()["Subnets"][0]
+    target = elb.create_target_group(
+        Name="web", Protocol="HTTP", Port=80, VpcId=zone["VpcId"], HealthCheckIntervalSeconds=5, HealthyThresholdCount=2
+    )["TargetGroups"][0]["TargetGroupArn"]
+    delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "10"}]
+    elb.modify_target_group_attributes(TargetGroupArn=target, Attributes=delay)
+    balancer = elb.create_load_balancer(Name="web", Subnets=[zone["SubnetId"]])["LoadBalancers"][0]
+    forward = [{"Type": "forward", "TargetGroupArn": target}]
+    elb.create_listener(LoadBalancerArn=balancer["LoadBalancerArn"], Protocol="HTTP", Port=8080, DefaultActions=forward)
+    data = {"ImageId": image, "InstanceType": "t3.micro"}
+    template = ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)["LaunchTemplate"]
+    identity = template["LaunchTemplateId"]
+    ec2.create_launch_template_version(LaunchTemplateId=identity, SourceVersion="1", LaunchTemplateData=data)
+    groups.create_auto_scaling_group(
+        AutoScalingGroupName="web",
+        LaunchTemplate={"LaunchTemplateId": identity, "Version": "1"},
+        MinSize=3,
+        MaxSize=6,
+        VPCZoneIdentifier=zone["SubnetId"],
+        TargetGroupARNs=[target],
+        HealthCheckType="ELB",
+        HealthCheckGracePeriod=BOOT_SECONDS,
+    )
+    try:
+        eventually(lambda: healthy(elb, target) == 3)
+        groups.start_instance_refresh(
+            AutoScalingGroupName="web",
+            DesiredConfiguration={"LaunchTemplate": {"LaunchTemplateId": identity, "Version": "2"}},
+            Preferences={"MinHealthyPercentage": 100, "MaxHealthyPercentage": 134, "InstanceWarmup": 120},
+        )
+        answered, deadline = 0, time.monotonic() + 3 * BOOT_SECONDS
+        while True:
+            with urllib.request.urlopen(f"http://{balancer['DNSName']}:8080/", timeout=60) as answer:
+                assert answer.status == 200
+            answered += 1
+            [shown] = groups.describe_instance_refreshes(AutoScalingGroupName="web")["InstanceRefreshes"]
+            if shown["Status"] == "Successful":
+                break
+            assert shown["Status"] in ("Pending", "InProgress") and time.monotonic() < deadline, shown
+        [group] = groups.describe_auto_scaling_groups()["AutoScalingGroups"]
+        assert [one["LaunchTemplate"]["Version"] for one in group["Instances"]] == ["2"] * 3
+        assert answered > 100
+    finally:
+        groups.delete_auto_scaling_group(AutoScalingGroupName="web", ForceDelete=True)
+
+
+def healthy(elb: Any, arn: str) -> int:
+    found = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+    return sum(one["TargetHealth"]["State"] == "healthy" for one in found)
