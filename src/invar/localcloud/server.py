@@ -76,11 +76,13 @@ def serve(root: Path, port: int = 0) -> None:
             thread = threading.Thread(target=server.serve_forever, args=(LOOK_SECONDS,), name="server")
             thread.start()
             write_record(root, record)
-            while not stopping.wait(STEP_SECONDS):
-                cloud.step()
-            server.shutdown()
-            thread.join()
-            server.server_close()
+            try:
+                while not stopping.wait(STEP_SECONDS):
+                    cloud.step()
+            finally:
+                server.shutdown()
+                thread.join()
+                server.server_close()
         finally:
             remove_record(root)
             cloud.close()
