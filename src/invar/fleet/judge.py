@@ -49,14 +49,18 @@ class Part:
 
 
 def judge(reading: DiskReading, expected: Expectation) -> list[Part]:
-    """Every part of the disk, in its order, then the system digest and the block map as a whole."""
+    """Every part of the disk, in its order, then the system digest and the block map as a whole.
+
+    A disk without Invar's layers (another engine's) is judged by its blocks alone.
+    """
     places = _places(reading, expected)
+    foreign = not reading.claimed and not _layers(expected)
     wrong = _by_part(_wrong_blocks(reading, expected.blocks), places, expected)
-    parts = [_table(reading, wrong)]
+    parts = [_plain(TABLE, expected, wrong.get(TABLE, [])) if foreign else _table(reading, wrong)]
     for label, offset, _ in places:
         name = PARTS.get(label, f"partition {label}")
         kind = label.removeprefix("invar-")
-        if name == ESP:
+        if name == ESP and not foreign:
             parts.append(_esp(reading, wrong))
         elif label.startswith("invar-") and kind in {layer.kind for layer in (*reading.claimed, *_layers(expected))}:
             parts.append(_layer(kind, offset, reading, expected, wrong.get(name, [])))

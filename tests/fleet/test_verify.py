@@ -1,0 +1,214 @@
+"""A published image is read back from the cloud and judged by tags, record and a rebuild."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from invar.aws.blocks import map_blocks
+from invar.aws.client import Cloud
+from invar.core.errors import InvarError
+from invar.core.events import Report
+from invar.engines.project import Project
+from invar.fleet.publish import Artifact, Destination, Published, publish
+from invar.fleet.tags import Identity
+from invar.fleet.verify import Rebuild, Verified, verify_ami, verify_file
+from invar.store.objects import Store
+from small_disk import flip, small_disk
+
+REGION, OTHER = "us-east-1", "eu-west-1"
+Control = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    disk = small_disk(tmp_path_factory.mktemp("disk") / "disk.raw")
+    identity = Identity("web", disk.system_digest, "5" * 64, "7" * 64)
+    info = json.dumps(disk.info).encode()
+    blocks = map_blocks(disk.path, Report())
+    return Artifact(disk.path, blocks, identity, "x86_64", {"image-info.json": info})
+
+
+@pytest.fixture
+def published(cloud: Cloud, artifact: Artifact, tmp_path: Path) -> Published:
+    return send(cloud, artifact, tmp_path)
+
+
+def send(cloud: Cloud, artifact: Artifact, tmp_path: Path, regions: tuple[str, ...] = (REGION, OTHER)) -> Published:
+    store = Store(tmp_path / "publisher" / "store")
+    return publish(cloud, artifact, Destination(regions), store, Report(), version="0.1.0")
+
+
+@pytest.fixture
+def check(cloud: Cloud, tmp_path: Path) -> Callable[..., Verified]:
+    """Verifies with a store that knows nothing of the publisher's."""
+
+    def verify(image: str, region: str = REGION, rebuild: Rebuild | None = None) -> Verified:
+        return verify_ami(cloud, region, image, Store(tmp_path / "verifier" / "store"), Report(), rebuild)
+
+    return verify
+
+
+def unsound(done: Verified) -> set[str]:
+    return {part.name for part in done.parts if part.sound is False}
+
+
+@pytest.mark.parametrize("region", [REGION, OTHER])
+def test_a_published_image_and_its_copy_are_what_was_built(
+    published: Published, check: Callable[..., Verified], artifact: Artifact, region: str
+) -> None:
+    done = check(published.images[region].id, region)
+    assert done.passed
+    assert {part.sound for part in done.parts} == {True}
+    assert done.documents.keys() == {"blocks.map", "image-info.json"}
+    assert done.bytes_read == len(artifact.blocks.digests) * 512 * 1024
+
+
+@pytest.mark.parametrize(("label", "part"), [("invar-packages", "packages layer"), ("invar-config", "config layer")])
+def test_an_altered_block_fails_and_names_the_layer(
+    published: Published,
+    check: Callable[..., Verified],
+    controlled: Control,
+    artifact: Artifact,
+    label: str,
+    part: str,
+) -> None:
+    info = json.loads(artifact.documents["image-info.json"])
+    offset = next(one["offset"] for one in info["partitions"] if one["label"] == label)
+    image = published.images[OTHER]
+    controlled("POST", "alter", {"snapshot": image.snapshots[0], "block": offset // (512 * 1024), "offset": 999})
+    done = check(image.id, OTHER)
+    assert not done.passed
+    assert unsound(done) == {part, "system digest", "blocks"}
+    assert check(published.images[REGION].id).passed
+
+
+@pytest.mark.parametrize(
+    ("tag", "part"),
+    [
+        ("invar:system", {"system digest", "tags"}),
+        ("invar:spec", {"tags"}),
+        ("invar:lock", {"tags"}),
+        ("invar:record", {"record"}),
+    ],
+)
+def test_tags_that_tell_something_else_are_noticed(
+    cloud: Cloud, published: Published, check: Callable[..., Verified], tag: str, part: set[str]
+) -> None:
+    image = published.images[REGION]
+    other = [{"Key": tag, "Value": "0" * 64}]
+    cloud.ec2(REGION).create_tags(Resources=[image.id], Tags=other)  # type: ignore[arg-type]
+    if tag == "invar:record":
+        record = next(one["SnapshotId"] for one in snapshots(cloud) if "invar-record" in str(one["Tags"]))
+        cloud.ec2(REGION).create_tags(Resources=[record], Tags=other)  # type: ignore[arg-type]
+    done = check(image.id)
+    assert unsound(done) == part
+    assert not done.passed
+
+
+def snapshots(cloud: Cloud) -> list[Any]:
+    return list(cloud.ec2(REGION).describe_snapshots(OwnerIds=["self"])["Snapshots"])
+
+
+def test_without_its_record_the_digest_is_still_judged(
+    cloud: Cloud, published: Published, check: Callable[..., Verified]
+) -> None:
+    record = next(one["SnapshotId"] for one in snapshots(cloud) if "invar-record" in str(one["Tags"]))
+    cloud.ec2(REGION).delete_snapshot(SnapshotId=record)
+    done = check(published.images[REGION].id)
+    assert done.passed
+    assert {part.name for part in done.parts if part.sound is None} == {"/var", "blocks", "record"}
+
+
+def test_what_is_not_there_or_not_ours_is_an_error(cloud: Cloud, check: Callable[..., Verified]) -> None:
+    with pytest.raises(InvarError, match="no image"):
+        check("ami-0123456789abcdef0")
+    with pytest.raises(InvarError) as caught:
+        check("ami-nothing")
+    assert "ec2:DescribeImages" in (caught.value.where or "")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A clone with one committed configuration and its lock."""
+    directory = tmp_path / "clone" / "web"
+    directory.mkdir(parents=True)
+    (directory / "configuration.nix").write_text("{ }\n")
+    (directory / "invar.lock").write_text("{}\n")
+    for arguments in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "one")):
+        subprocess.run(
+            ["git", "-C", str(directory.parent), "-c", "user.name=a", "-c", "user.email=a@b", *arguments], check=True
+        )
+    return directory.parent
+
+
+def committed(artifact: Artifact, repository: Path, **identity: Any) -> Artifact:
+    argv = ["git", "-C", str(repository), "rev-parse", "HEAD"]
+    commit = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+    told = {"commit": commit, "source": "web/configuration.nix"} | identity
+    return replace(artifact, identity=replace(artifact.identity, **told))
+
+
+def test_a_rebuild_of_the_commit_must_give_the_same_bytes(
+    cloud: Cloud, artifact: Artifact, repository: Path, check: Callable[..., Verified], tmp_path: Path
+) -> None:
+    """The engine is stood in for by disks that are there: what is tested is the checkout and the comparison."""
+    image = send(cloud, committed(artifact, repository), tmp_path, (REGION,)).images[REGION].id
+    built: list[str] = []
+    (repository / "web" / "configuration.nix").write_text("{ changed = true; }\n")
+
+    def same(project: Project) -> Artifact:
+        built.append(project.configuration.read_text())
+        return artifact
+
+    def other(project: Project) -> Artifact:
+        path = small_disk(tmp_path / "other.raw", config=2).path
+        return replace(artifact, path=path, blocks=map_blocks(path, Report()))
+
+    assert check(image, REGION, Rebuild(repository, same)).passed
+    assert built == ["{ }\n"]
+    done = check(image, REGION, Rebuild(repository, other))
+    assert unsound(done) == {"rebuild"}
+
+
+@pytest.mark.parametrize(
+    ("identity", "said"),
+    [
+        ({"commit": None}, "no commit is recorded"),
+        ({"commit": "0" * 40}, "git"),
+        ({"commit": "--upload-pack=x"}, "no commit"),
+        ({"source": "../../etc/passwd"}, "out of the repository"),
+        ({"source": "other/configuration.nix"}, "no configuration"),
+    ],
+)
+def test_what_cannot_be_built_again_says_why(
+    cloud: Cloud,
+    artifact: Artifact,
+    repository: Path,
+    check: Callable[..., Verified],
+    tmp_path: Path,
+    identity: dict[str, Any],
+    said: str,
+) -> None:
+    image = send(cloud, committed(artifact, repository, **identity), tmp_path, (REGION,)).images[REGION].id
+    with pytest.raises(InvarError) as caught:
+        check(image, REGION, Rebuild(repository, lambda project: artifact))
+    assert said in str(caught.value)
+
+
+def test_a_file_is_judged_by_the_description_beside_it(tmp_path: Path) -> None:
+    disk = small_disk(tmp_path / "disk.raw")
+    assert verify_file(disk.path, Report()).passed
+    (tmp_path / "image-info.json").write_text(json.dumps({**disk.info, "file": "disk.raw"}))
+    assert verify_file(disk.path, Report()).passed
+    flip(disk.path, disk.layout.config.offset)
+    assert unsound(verify_file(disk.path, Report())) == {"config layer", "system digest"}
+    (tmp_path / "image-info.json").write_text("{")
+    with pytest.raises(InvarError, match="description"):
+        verify_file(disk.path, Report())
