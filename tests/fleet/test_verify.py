@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,12 @@ from invar.aws.client import Cloud
 from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.engines.project import Project
+from invar.fleet.keys import PublicKey, generate_key, read_private_key
 from invar.fleet.publish import Artifact, Destination, Published, publish
+from invar.fleet.signature import sign
 from invar.fleet.tags import Identity
 from invar.fleet.verify import Rebuild, Verified, verify_ami, verify_file
+from invar.image.provenance import PREDICATE, STATEMENT, encode, subject
 from invar.store.objects import Store
 from small_disk import flip, small_disk
 
@@ -49,8 +53,10 @@ def send(cloud: Cloud, artifact: Artifact, tmp_path: Path, regions: tuple[str, .
 def check(cloud: Cloud, tmp_path: Path) -> Callable[..., Verified]:
     """Verifies with a store that knows nothing of the publisher's."""
 
-    def verify(image: str, region: str = REGION, rebuild: Rebuild | None = None) -> Verified:
-        return verify_ami(cloud, region, image, Store(tmp_path / "verifier" / "store"), Report(), rebuild)
+    def verify(
+        image: str, region: str = REGION, rebuild: Rebuild | None = None, keys: Sequence[PublicKey] = ()
+    ) -> Verified:
+        return verify_ami(cloud, region, image, Store(tmp_path / "verifier" / "store"), Report(), rebuild, keys)
 
     return verify
 
@@ -110,6 +116,61 @@ def test_tags_that_tell_something_else_are_noticed(
     done = check(image.id)
     assert unsound(done) == part
     assert not done.passed
+
+
+def signed(artifact: Artifact, key: Path, **digests: str) -> Artifact:
+    """The artifact with a signed statement about its digests, of which some are replaced."""
+    layers = {one["kind"]: one["root_hash"] for one in json.loads(artifact.documents["image-info.json"])["layers"]}
+    found = {"system": artifact.identity.system_digest, "disk": artifact.blocks.digest, **layers, **digests}
+    info = hashlib.sha256(artifact.documents["image-info.json"]).hexdigest()
+    byproducts = [{"name": "image-info.json", "digest": {"sha256": info}}]
+    document = {
+        "_type": STATEMENT,
+        "predicateType": PREDICATE,
+        "subject": [subject(name, value) for name, value in found.items()],
+        "predicate": {"runDetails": {"byproducts": byproducts}},
+    }
+    envelope = sign(encode(document), read_private_key(key))
+    return replace(artifact, documents={**artifact.documents, "provenance.dsse.json": envelope})
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    path = tmp_path / "release.key"
+    generate_key(path, "ed25519")
+    return path
+
+
+def test_a_key_asks_for_a_signed_provenance_of_these_bytes(
+    cloud: Cloud, artifact: Artifact, check: Callable[..., Verified], key: Path, tmp_path: Path
+) -> None:
+    image = send(cloud, signed(artifact, key), tmp_path).images[OTHER].id
+    own, other = read_private_key(key).public, generate_key(tmp_path / "other.key", "p256")
+    assert check(image, OTHER, None, [other, own]).passed
+    assert unsound(check(image, OTHER, None, [other])) == {"signature"}
+
+
+@pytest.mark.parametrize("name", ["system", "disk", "config"])
+def test_a_signature_of_other_bytes_does_not_do(
+    cloud: Cloud, artifact: Artifact, check: Callable[..., Verified], key: Path, tmp_path: Path, name: str
+) -> None:
+    image = send(cloud, signed(artifact, key, **{name: "0" * 64}), tmp_path, (REGION,)).images[REGION].id
+    done = check(image, REGION, None, [read_private_key(key).public])
+    assert unsound(done) == {"signature"}
+    assert any(name in part.why for part in done.parts if part.name == "signature")
+
+
+def test_an_unsigned_image_is_signed_by_publishing_it_again(
+    cloud: Cloud, controlled: Control, artifact: Artifact, check: Callable[..., Verified], key: Path, tmp_path: Path
+) -> None:
+    image = send(cloud, artifact, tmp_path).images[OTHER].id
+    keys = [read_private_key(key).public]
+    assert unsound(check(image, OTHER, None, keys)) == {"signature"}
+    assert send(cloud, signed(artifact, key), tmp_path).uploaded is None
+    assert check(image, OTHER, None, keys).passed
+    assert len(controlled("GET", "state")["snapshots"]) == 4, "the records before are gone"
+    send(cloud, artifact, tmp_path)
+    assert check(image, OTHER, None, keys).passed, "publishing it unsigned takes nothing away"
 
 
 def snapshots(cloud: Cloud) -> list[Any]:
@@ -181,8 +242,8 @@ def test_a_rebuild_of_the_commit_must_give_the_same_bytes(
     ("identity", "said"),
     [
         ({"commit": None}, "no commit is recorded"),
-        ({"commit": "0" * 40}, "git"),
-        ({"commit": "--upload-pack=x"}, "no commit"),
+        ({"commit": "0" * 40}, "--repository"),
+        ({"commit": "--upload-pack=x"}, "is no commit"),
         ({"source": "../../etc/passwd"}, "out of the repository"),
         ({"source": "other/configuration.nix"}, "no configuration"),
     ],

@@ -182,10 +182,10 @@ def print_choice(choice: Choice, deleted: Deleted | None) -> None:
         click.echo(f"{verb:12}  {orphan.snapshot.id}  {orphan.why}, {orphan.region}")
     if deleted is None:
         images = sum(len(one.images) for one in choice.doomed)
-        click.echo(f"{images} images and {len(choice.orphans)} orphaned snapshots; --apply deletes them", err=True)
+        click.echo(f"AMIs: {images}, orphaned snapshots: {len(choice.orphans)}; --apply deletes them", err=True)
         return
     images, snapshots = (sum(map(len, gone.values())) for gone in (deleted.images, deleted.snapshots))
-    click.echo(f"deleted {images} images and {snapshots} snapshots", err=True)
+    click.echo(f"deleted AMIs: {images}, snapshots: {snapshots}", err=True)
     for region, spared in deleted.spared.items():
         click.echo(f"spared in {region}, in use since: {', '.join(spared)}", err=True)
 

@@ -29,6 +29,12 @@ MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
     metavar="DIR",
     help="The clone that has the commit. [.]",
 )
+@click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Require a provenance of these bytes that is signed by a key in this file.",
+)
 @account_options
 @json_option
 @click.pass_context
@@ -39,6 +45,7 @@ def verify(
     region: str | None,
     rebuild: bool,
     repository: Path,
+    key: Path | None,
     profile: str | None,
     endpoint_url: str | None,
     local: bool,
@@ -53,17 +60,20 @@ def verify(
     \b
     invar verify ami-0f6b9468a8a46868b --region eu-west-1
     invar verify ami-0f6b9468a8a46868b --rebuild      compare with a build of the tagged commit
+    invar verify ami-0f6b9468a8a46868b --key release.key.pub
     invar verify web.raw                              a local image, by the image-info.json beside it
     """
     from invar.engines.project import Project
+    from invar.fleet.keys import read_public_keys
     from invar.fleet.native import native_artifact
     from invar.fleet.publish import Artifact
     from invar.fleet.verify import Rebuild, verify_ami, verify_file
 
     session = session_of(context)
+    keys = read_public_keys(key) if key is not None else ()
     if not target.startswith("ami-"):
-        if rebuild:
-            raise InvarError("--rebuild goes with an AMI, whose tags name the commit", exit_code=ExitCode.USAGE)
+        if rebuild or key:
+            raise InvarError("--rebuild and --key go with an AMI", exit_code=ExitCode.USAGE)
         if not Path(target).is_file():
             raise InvarError(f"there is no image {target}", hint="give an AMI id or a file", exit_code=ExitCode.USAGE)
         with session.reporting() as report:
@@ -78,10 +88,10 @@ def verify(
             engine = session.engine(report)
 
             def build(project: Project) -> Artifact:
-                return native_artifact(engine.build(project, "amazon"), None, engine.store, report)
+                return native_artifact(engine.build(project, "amazon"), project.configuration, engine.store, report)
 
             again = Rebuild(repository, build) if rebuild else None
-            done = verify_ami(cloud, region, target, engine.store, report, again)
+            done = verify_ami(cloud, region, target, engine.store, report, again, keys)
     if as_json:
         print_json(verified_data(done))
     else:
@@ -114,8 +124,8 @@ def print_verified(done: Verified) -> None:
         click.echo(f"{click.style(mark, fg=colour)} {part.name:{width}}  {part.why}")
         for line in _places(part):
             click.echo(f"  {'':{width}}  {line}")
-    outcome = "it is what was built" if done.passed else "it is NOT what was built"
     altered = [part.name for part in done.parts if part.sound is False]
+    outcome = "it is what was built" if done.passed else f"it is NOT what it should be: {', '.join(altered)}"
     if not done.passed and not altered:
         outcome = "it cannot be told whether it is what was built"
     click.echo(f"{done.target}: {outcome}; {done.bytes_read / 1e6:.1f} MB read in {done.seconds:.1f} s", err=True)

@@ -97,19 +97,10 @@ def remember(store: Store, documents: Mapping[str, bytes]) -> str:
 def keep_record(
     cloud: Cloud, region: str, digest: str, tags: Mapping[str, str], store: Store, how: Safekeeping, report: Report
 ) -> None:
-    """Make sure that a region has the record, which the store holds. `tags` are the image's.
-
-    Unfinished and outdated records of the same image are deleted. Raises InvarError.
-    """
+    """Make sure that a region has the record, which the store holds. `tags` are the image's. Raises InvarError."""
     own = {name: tags[name] for name in (CONFIGURATION, SYSTEM)}
-    completed = False
-    for one in find_record_snapshots(cloud, region, own):
-        if one.tags[RECORD] == digest:
-            completed = completed or one.state == "completed"
-        else:
-            report.note(f"{region}: deleting {one.id}, a record that no image has")
-            delete_snapshot(cloud, region, one.id)
-    if completed:
+    present = find_record_snapshots(cloud, region, {**own, RECORD: digest})
+    if any(one.state == "completed" for one in present):
         return
     path = store.path(KIND, digest)
     request = Upload(
@@ -124,6 +115,15 @@ def keep_record(
         limits=how.limits,
     )
     upload(cloud, request, _only_warnings(report))
+
+
+def drop_other_records(cloud: Cloud, region: str, digest: str, tags: Mapping[str, str], report: Report) -> None:
+    """Delete records of the same image that are not the one with this digest. Raises InvarError."""
+    own = {name: tags[name] for name in (CONFIGURATION, SYSTEM)}
+    for one in find_record_snapshots(cloud, region, own):
+        if one.tags[RECORD] != digest:
+            report.note(f"{region}: deleting {one.id}, a record that no image has")
+            delete_snapshot(cloud, region, one.id)
 
 
 def fetch_record(

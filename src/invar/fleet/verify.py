@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from invar.aws.blocks import BLOCK
+from invar.aws.blocks import BLOCK, ZEROS_DIGEST, BlockMap
 from invar.aws.client import Cloud
 from invar.aws.images import ImageRecord, describe_image
 from invar.aws.snapshot_read import SnapshotBlocks
 from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.engines.project import Project
+from invar.engines.repository import checked_out, top_of
 from invar.fleet.judge import Expectation, Part, judge, verified
-from invar.fleet.publish import Artifact, known_blocks
+from invar.fleet.keys import PublicKey
+from invar.fleet.publish import SIGNED, Artifact, known_blocks
 from invar.fleet.record import fetch_record
-from invar.fleet.source import checked_out
+from invar.fleet.signature import verify_signature
 from invar.fleet.tags import COMMIT, DIRTY, LOCK, RECORD, SOURCE, SPEC, SYSTEM
 from invar.image.disk import DiskReading, FileBlocks, read_disk
 from invar.image.info import INFO_FILE
+from invar.image.provenance import check_statement
 from invar.store.objects import Store
 
 Build = Callable[[Project], Artifact]
+HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +53,17 @@ class Verified:
 
 
 def verify_ami(
-    cloud: Cloud, region: str, identity: str, store: Store, report: Report, rebuild: Rebuild | None = None
+    cloud: Cloud,
+    region: str,
+    identity: str,
+    store: Store,
+    report: Report,
+    rebuild: Rebuild | None = None,
+    keys: Sequence[PublicKey] = (),
 ) -> Verified:
-    """Judge a published image by its snapshot's blocks, its tags, its record, and with `rebuild` a fresh build.
+    """Judge a published image by its snapshot's blocks, its tags and its record.
 
+    With `rebuild` also by a fresh build, with `keys` by the provenance that one of them must have signed.
     Raises InvarError when it cannot be read, is not Invar's, or cannot be built again.
     """
     started = time.monotonic()
@@ -69,6 +83,8 @@ def verify_ami(
     parts.append(_registration(image))
     parts += [record] if record else []
     parts += [_told(info, image.tags)] if info else []
+    if keys:
+        parts.append(_signature(reading, expected, source.size, documents, keys))
     if again is not None:
         parts.append(_rebuilt(image.tags, reading, again))
     read = len(reading.digests) * BLOCK
@@ -108,7 +124,9 @@ class Rebuild:
                 "the image cannot be built again",
                 why="it was published from outside a repository: no commit is recorded",
             )
-        with checked_out(self.repository, tags[COMMIT]) as tree:
+        if not HASH.fullmatch(tags[COMMIT]):
+            raise InvarError(f"the tag {COMMIT} is no commit: {tags[COMMIT]!r}")
+        with self._tree(tags[COMMIT]) as tree:
             path = (tree / tags[SOURCE]).resolve()
             if not path.is_relative_to(tree.resolve()):
                 raise InvarError(f"the tag {SOURCE} leads out of the repository", why=tags[SOURCE])
@@ -122,6 +140,16 @@ class Rebuild:
                 )
             return self.build(project)
 
+    @contextmanager
+    def _tree(self, commit: str) -> Iterator[Path]:
+        with ExitStack() as stack:
+            try:
+                tree = stack.enter_context(checked_out(top_of(self.repository), commit))
+            except InvarError as error:
+                error.hint = "name a clone of the repository that has the commit with --repository; git fetch may help"
+                raise
+            yield tree
+
 
 def _rebuilt(tags: Mapping[str, str], reading: DiskReading, artifact: Artifact) -> Part:
     found = {part.name: part for part in judge(reading, Expectation(None, artifact.blocks, None))}["blocks"]
@@ -130,6 +158,41 @@ def _rebuilt(tags: Mapping[str, str], reading: DiskReading, artifact: Artifact) 
         return Part("rebuild", True, f"commit {commit} gives exactly these bytes")
     dirty = "; it was published from a working tree with changes" if tags.get(DIRTY) == "true" else ""
     return Part("rebuild", False, f"commit {commit} gives other bytes: {found.why}{dirty}")
+
+
+def _signature(
+    reading: DiskReading,
+    expected: Expectation,
+    volume_bytes: int,
+    documents: Mapping[str, bytes],
+    keys: Sequence[PublicKey],
+) -> Part:
+    """Whether one of the keys signed a provenance of exactly what was read, and of the other documents."""
+    name = "signature"
+    if SIGNED not in documents:
+        return Part(name, False, "the image is not signed")
+    size = (
+        expected.blocks.image_bytes
+        if expected.blocks
+        else int((expected.info or {}).get("logical_bytes", volume_bytes))
+    )
+    disk = BlockMap(size, {index: value for index, value in reading.digests.items() if value != ZEROS_DIGEST})
+    found = {"disk": disk.digest, **{kind: layer.root_hash for kind, layer in reading.layers.items()}}
+    if reading.system_digest is not None:
+        found["system"] = reading.system_digest
+    try:
+        statement = verify_signature(documents[SIGNED], keys, SIGNED)
+        check_statement(statement, found, SIGNED)
+    except InvarError as error:
+        return Part(name, False, f"{error.what}: {'; '.join((error.why or '').splitlines())}")
+    altered = [
+        one["name"]
+        for one in statement["predicate"]["runDetails"]["byproducts"]
+        if one["name"] in documents and hashlib.sha256(documents[one["name"]]).hexdigest() != one["digest"]["sha256"]
+    ]
+    if altered:
+        return Part(name, False, f"{', '.join(altered)}: not what the signed provenance says")
+    return Part(name, True, f"the provenance of these very bytes is signed; {len(found)} digests compared")
 
 
 def _documents(cloud: Cloud, image: ImageRecord, store: Store, report: Report) -> tuple[dict[str, bytes], Part | None]:
