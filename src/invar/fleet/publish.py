@@ -34,11 +34,11 @@ from invar.aws.images import (
 from invar.aws.parameters import put_parameter
 from invar.aws.snapshot_start import TAG_BLOCKS, Parent, Upload
 from invar.aws.snapshot_upload import Uploaded, upload
-from invar.aws.snapshots import describe_snapshot
+from invar.aws.snapshots import SnapshotRecord, describe_snapshot
 from invar.aws.transfer import Limits
 from invar.core.errors import InvarError
 from invar.core.events import Report
-from invar.fleet.record import BLOCK_MAP, Safekeeping, drop_other_records, fetch_record, keep_record, remember
+from invar.fleet.record import BLOCK_MAP, Safekeeping, drop_records, fetch_record, keep_record, remember
 from invar.fleet.regions import everywhere
 from invar.fleet.tags import CONFIGURATION, RECORD, SYSTEM, Identity, generation_of, image_tags
 from invar.store.objects import Store
@@ -236,18 +236,19 @@ class _Run:
         """The image in one region: there already, or copied; then shared, dated and named. Raises InvarError."""
         to = self.destination
         with self.report.stage(f"publish {region}") as stage:
-            image = source
+            identity = source.id
             if region != source.region:
                 found = self._found(region, source, known)
                 stage.cached = found is not None and found.state == "available"
                 identity = self._copy(region, source) if found is None else found.id
+            others = self._keep_record(region, record, source) if record is not None else []
+            image = source
+            if region != source.region:
                 image = wait_available(self.cloud, region, identity, seconds=to.copy_seconds)
             share_image(self.cloud, region, image.id, accounts=to.accounts, organizations=to.organizations)
-            if record is not None:
-                keep_record(self.cloud, region, record, source.tags, self.store, self._safekeeping(), self.report)
-                if image.tags.get(RECORD) != record:
-                    tag_image(self.cloud, region, image.id, {RECORD: record})
-                drop_other_records(self.cloud, region, record, source.tags, self.report)
+            if record is not None and image.tags.get(RECORD) != record:
+                tag_image(self.cloud, region, image.id, {RECORD: record})
+            drop_records(self.cloud, region, others, self.report)
             if to.deprecate_after is not None:
                 self._deprecate(image, to.deprecate_after)
             configuration = source.tags[CONFIGURATION]
@@ -260,6 +261,10 @@ class _Run:
         dated = image.deprecation and datetime.fromisoformat(image.deprecation.replace("Z", "+00:00"))
         if not dated or abs(dated - at) > DATE_PRECISION:
             deprecate_image(self.cloud, image.region, image.id, at)
+
+    def _keep_record(self, region: str, record: str, image: ImageRecord) -> list[SnapshotRecord]:
+        how = self._safekeeping()
+        return keep_record(self.cloud, region, record, image.tags, self.store, how, self.report)
 
     def _safekeeping(self) -> Safekeeping:
         to = self.destination
