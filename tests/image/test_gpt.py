@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invar.image.gpt import TYPE_ESP, TYPE_LINUX, Partition, guid, partition_table
+from invar.image.gpt import TYPE_ESP, TYPE_LINUX, Partition, guid, partition_table, read_partition_table
 
 MIB = 1 << 20
 DISK = 64 * MIB
@@ -73,3 +73,32 @@ def test_guids_are_rfc_9562s_version_8(parts: list[str]) -> None:
     assert value.variant == uuid.RFC_4122
     assert value.version == 8
     assert value == guid(*parts)
+
+
+def made() -> bytearray:
+    esp = Partition("ESP", TYPE_ESP, guid("ESP"), MIB, 2 * MIB)
+    table = partition_table([esp, partition("invar-var", 3 * MIB, 60 * MIB)], disk_guid=guid("disk"), disk_bytes=DISK)
+    disk = bytearray(DISK)
+    disk[: len(table.head)] = table.head
+    disk[table.tail_offset :] = table.tail
+    return disk
+
+
+def test_what_was_written_is_read() -> None:
+    disk = made()
+    found = read_partition_table(lambda offset, length: bytes(disk[offset : offset + length]))
+    assert [(one.label, one.kind, one.offset, one.size) for one in found] == [
+        ("ESP", TYPE_ESP, MIB, 2 * MIB),
+        ("invar-var", TYPE_LINUX, 3 * MIB, 60 * MIB),
+    ]
+    assert [one.guid for one in found] == [guid("ESP"), guid("invar-var")]
+
+
+@pytest.mark.parametrize(
+    "at", [510, 512, 512 + 24, 512 + 56, 1024, 1024 + 60, DISK - 512, DISK - 512 + 40, DISK - 16896]
+)
+def test_every_altered_byte_of_a_table_is_noticed(at: int) -> None:
+    disk = made()
+    disk[at] ^= 1
+    with pytest.raises(ValueError, match=r"partition table|MBR"):
+        read_partition_table(lambda offset, length: bytes(disk[offset : offset + length]))

@@ -5,35 +5,13 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
-import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from invar.image.uki import add_sections, build_uki, image_size, read_sections
-
-
-def pe_program(text: bytes = b"\xc3" * 700, *, header_room: int = 0x600, memory: int = 0x3000) -> bytes:
-    """A small PE32+ EFI program with one section."""
-    pe = 0x40
-    optional = bytearray(240)
-    struct.pack_into("<H", optional, 0, 0x20B)
-    struct.pack_into("<Q", optional, 24, 0x140000000)
-    struct.pack_into("<II", optional, 32, 4096, 512)
-    struct.pack_into("<II", optional, 56, memory, header_room)
-    struct.pack_into("<H", optional, 68, 10)
-    struct.pack_into("<I", optional, 108, 16)
-    head = bytearray(header_room)
-    head[:2] = b"MZ"
-    struct.pack_into("<I", head, 0x3C, pe)
-    struct.pack_into("<4sHHIIIHH", head, pe, b"PE\0\0", 0x8664, 1, 0, 0, 0, 240, 0x22E)
-    head[pe + 24 : pe + 264] = optional
-    size = -(-len(text) // 512) * 512
-    struct.pack_into(
-        "<8sIIIIIIHHI", head, pe + 264, b".text", len(text), 0x1000, size, header_room, 0, 0, 0, 0, 0x60000020
-    )
-    return bytes(head) + text.ljust(size, b"\0")
+from small_disk import pe_program
 
 
 def contents(program: bytes) -> dict[str, bytes]:

@@ -214,6 +214,27 @@ def share_image(
         raise told(error, f"ec2:ModifyImageAttribute {region} {identity}") from error
 
 
+def tag_image(cloud: Cloud, region: str, identity: str, tags: Mapping[str, str]) -> None:
+    """Set tags of an image. Raises InvarError."""
+    given = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+    try:
+        cloud.ec2(region).create_tags(Resources=[identity], Tags=given)  # type: ignore[arg-type]
+    except AWS_ERRORS as error:
+        raise told(error, f"ec2:CreateTags {region} {identity}") from error
+
+
+def launch_permissions(cloud: Cloud, region: str, identity: str) -> list[str]:
+    """Who else may launch an image: accounts, organizations, or "all". Raises InvarError."""
+    try:
+        answer = cloud.ec2(region).describe_image_attribute(ImageId=identity, Attribute="launchPermission")
+    except AWS_ERRORS as error:
+        if trouble(error) == "missing":
+            return []
+        raise told(error, f"ec2:DescribeImageAttribute {region} {identity}") from error
+    names = ("UserId", "Group", "OrganizationArn", "OrganizationalUnitArn")
+    return [str(one[name]) for one in answer["LaunchPermissions"] for name in names if name in one]  # type: ignore[literal-required]
+
+
 def deprecate_image(cloud: Cloud, region: str, identity: str, at: datetime) -> None:
     """Set the date (with a time zone) from which others no longer see the image. Raises InvarError."""
     try:

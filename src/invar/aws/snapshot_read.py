@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,6 +141,24 @@ def _page(
         where=f"ebs:ListSnapshotBlocks {region} {call['SnapshotId']}",
         limits=limits,
     )
+
+
+class SnapshotBlocks:
+    """A completed snapshot as a source of 512 KiB blocks. `size` is the volume's, in bytes. Raises InvarError."""
+
+    def __init__(self, cloud: Cloud, region: str, snapshot: str, limits: Limits | None = None) -> None:
+        self.where = f"{region} {snapshot}"
+        self._cloud = cloud
+        self._region = region
+        self._snapshot = snapshot
+        self._limits = limits or Limits()
+        self._held = list_blocks(cloud, region, snapshot, self._limits)
+        self.size = self._held.volume_gib * GIB
+        self.held: Collection[int] = self._held.tokens.keys()
+
+    def fetch(self, indices: Sequence[int], use: Callable[[int, bytes], None], stage: Stage | None = None) -> None:
+        """Hand each of these held blocks to `use`, in any order, from many threads."""
+        fetch(self._cloud, self._region, self._snapshot, self._held, indices, use, self._limits, stage)
 
 
 def fetch(

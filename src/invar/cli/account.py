@@ -38,6 +38,15 @@ def regions_option(help_text: str) -> Callable[[click.decorators.FC], click.deco
     return click.option("--region", "-r", "regions", multiple=True, metavar="REGION", callback=_split, help=help_text)
 
 
+def region_option(help_text: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
+    """`--region`, once."""
+
+    def one(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+        return None if value is None else _checked(value, context, parameter)
+
+    return click.option("--region", "-r", metavar="REGION", callback=one, help=help_text)
+
+
 def account(session: Session, profile: str | None, endpoint_url: str | None, local: bool) -> Cloud:
     """The account that the options name. Raises InvarError."""
     from invar.aws.client import Cloud
@@ -54,7 +63,10 @@ def account(session: Session, profile: str | None, endpoint_url: str | None, loc
 
 def _split(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     found = [name.strip() for value in values for name in value.split(",") if name.strip()]
-    for name in found:
-        if not REGION.fullmatch(name):
-            raise click.BadParameter(f"{name!r} is no region; they look like eu-west-1", context, parameter)
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(_checked(name, context, parameter) for name in found))
+
+
+def _checked(name: str, context: click.Context, parameter: click.Parameter) -> str:
+    if not REGION.fullmatch(name):
+        raise click.BadParameter(f"{name!r} is no region; they look like eu-west-1", context, parameter)
+    return name

@@ -27,7 +27,9 @@ VERBS = {
     "stop": "invar.cli.machines:stop",
     "check": "invar.cli.machines:check",
     "publish": "invar.cli.publish:publish",
+    "verify": "invar.cli.verify:verify",
     "images": "invar.cli.images:images",
+    "gc": "invar.cli.gc:gc",
     "cloud": "invar.cli.cloud:cloud",
     "completion": "invar.cli.completion:completion",
 }

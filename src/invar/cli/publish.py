@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +104,12 @@ def key_map(context: click.Context, parameter: click.Parameter, values: tuple[st
     metavar="FILE",
     help="Put the AMI ids into this variable file of Terraform, e.g. images.auto.tfvars.json.",
 )
+@click.option(
+    "--sign-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Sign the provenance with this private key (see `invar key`).",
+)
 @account_options
 @json_option
 @click.pass_context
@@ -119,6 +127,7 @@ def publish(
     throughput: int | None,
     deprecate_after: timedelta | None,
     tfvars: Path | None,
+    sign_key: Path | None,
     profile: str | None,
     endpoint_url: str | None,
     local: bool,
@@ -141,7 +150,6 @@ def publish(
     from invar.fleet.native import native_artifact
     from invar.fleet.publish import Destination
     from invar.fleet.publish import publish as publish_image
-    from invar.fleet.source import find_source
     from invar.fleet.tfvars import write_tfvars
 
     session = session_of(context)
@@ -165,11 +173,17 @@ def publish(
     )
     project = Project.at(place)
     cloud.require_credentials()
+    signer = None
+    if sign_key is not None:
+        from invar.fleet.keys import PASSPHRASE, read_private_key
+        from invar.fleet.signature import sign
+
+        key = read_private_key(sign_key, os.environ.get(PASSPHRASE))
+        signer = partial(sign, key=key)
     with session.reporting() as report:
         engine = session.engine(report)
         built = engine.build(project, "amazon")
-        source = find_source(project.configuration, report)
-        artifact = native_artifact(built, source, engine.store, report)
+        artifact = native_artifact(built, project.configuration, engine.store, report, signer)
         done = publish_image(cloud, artifact, destination, engine.store, report, version=invar.__version__)
         if tfvars is not None and not done.failed:
             write_tfvars(tfvars, done)

@@ -54,6 +54,20 @@ def revision_of(directory: Path, files: Iterable[Path] = ()) -> Revision:
     return Revision(commit, bool(changed) or unknown, _without_credentials(remote) or None)
 
 
+def source_of(configuration: Path) -> str | None:
+    """A configuration file's path in its repository, with slashes; None outside of one."""
+    try:
+        prefix = _git(configuration.parent, "rev-parse", "--show-prefix").strip()
+    except InvarError:
+        return None
+    return prefix + configuration.name
+
+
+def top_of(directory: Path) -> Path:
+    """The root of the repository that a directory is in. Raises InvarError when it is in none."""
+    return Path(_git(directory, "rev-parse", "--show-toplevel").strip())
+
+
 @contextmanager
 def checked_out(place: Path, commit: str) -> Iterator[Path]:
     """The directory or file `place` as it was at a commit, in a temporary directory that is deleted afterwards.

@@ -28,16 +28,17 @@ from invar.aws.images import (
     find_images,
     register_image,
     share_image,
+    tag_image,
     wait_available,
 )
 from invar.aws.parameters import put_parameter
 from invar.aws.snapshot_start import TAG_BLOCKS, Parent, Upload
 from invar.aws.snapshot_upload import Uploaded, upload
-from invar.aws.snapshots import describe_snapshot
+from invar.aws.snapshots import SnapshotRecord, describe_snapshot
 from invar.aws.transfer import Limits
 from invar.core.errors import InvarError
 from invar.core.events import Report
-from invar.fleet.record import BLOCK_MAP, Safekeeping, fetch_record, keep_record, remember
+from invar.fleet.record import BLOCK_MAP, Safekeeping, drop_records, fetch_record, keep_record, remember
 from invar.fleet.regions import everywhere
 from invar.fleet.tags import CONFIGURATION, RECORD, SYSTEM, Identity, generation_of, image_tags
 from invar.store.objects import Store
@@ -47,6 +48,8 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 DATE_PRECISION = timedelta(minutes=2)
 """AWS keeps deprecation dates to the minute."""
+PROVENANCE, SIGNED = "provenance.json", "provenance.dsse.json"
+"""Documents: where an image comes from, and the same in a signed envelope."""
 LIVING = ("pending", "available", "disabled")
 
 
@@ -113,15 +116,16 @@ def publish(
     if not regions:
         raise InvarError("no region to publish to", hint="name one, or set AWS_REGION")
     keep(store, artifact.blocks)
-    record = remember(store, {**artifact.documents, BLOCK_MAP: encode(artifact.blocks)})
-    run = _Run(cloud, artifact, destination, store, report, version, record)
+    packed = remember(store, {**artifact.documents, BLOCK_MAP: encode(artifact.blocks)})
+    run = _Run(cloud, artifact, destination, store, report, version, packed)
     tags = {CONFIGURATION: artifact.identity.configuration}
     known = everywhere(regions, lambda region: find_images(cloud, region, tags=tags))
     if not known.done:
         raise known.failed[regions[0]]
     source, uploaded = run.source(known.done)
     reachable = [region for region in regions if region in known.done]
-    outcomes = everywhere(reachable, lambda region: run.deliver(region, source, known.done[region]))
+    record = run.record_of(source)
+    outcomes = everywhere(reachable, lambda region: run.deliver(region, source, known.done[region], record))
     return Published(
         configuration=artifact.identity.configuration,
         generation=generation_of(source.tags),
@@ -214,18 +218,37 @@ class _Run:
         keep_record(self.cloud, home, self.record, tags, self.store, self._safekeeping(), self.report)
         return self._register(home, made, tags), made
 
-    def deliver(self, region: str, source: ImageRecord, known: Sequence[ImageRecord]) -> ImageRecord:
+    def record_of(self, source: ImageRecord) -> str | None:
+        """The record that the image is to have: its own, or this build's where that is gone or was not signed yet."""
+        own = source.tags.get(RECORD)
+        if own is None or own == self.record:
+            return own
+        documents = fetch_record(self.cloud, source.region, own, self.store, self.report)
+        same = source.tags.get(TAG_BLOCKS) == self.artifact.blocks.digest
+        if same and (documents is None or SIGNED in self.artifact.documents.keys() - documents.keys()):
+            self.report.note(f"the image gets a new record: its own is {'gone' if documents is None else 'not signed'}")
+            return self.record
+        return None if documents is None else own
+
+    def deliver(
+        self, region: str, source: ImageRecord, known: Sequence[ImageRecord], record: str | None
+    ) -> ImageRecord:
         """The image in one region: there already, or copied; then shared, dated and named. Raises InvarError."""
         to = self.destination
         with self.report.stage(f"publish {region}") as stage:
-            image = source
+            identity = source.id
             if region != source.region:
                 found = self._found(region, source, known)
                 stage.cached = found is not None and found.state == "available"
                 identity = self._copy(region, source) if found is None else found.id
+            others = self._keep_record(region, record, source) if record is not None else []
+            image = source
+            if region != source.region:
                 image = wait_available(self.cloud, region, identity, seconds=to.copy_seconds)
             share_image(self.cloud, region, image.id, accounts=to.accounts, organizations=to.organizations)
-            self._keep_record(region, source)
+            if record is not None and image.tags.get(RECORD) != record:
+                tag_image(self.cloud, region, image.id, {RECORD: record})
+            drop_records(self.cloud, region, others, self.report)
             if to.deprecate_after is not None:
                 self._deprecate(image, to.deprecate_after)
             configuration = source.tags[CONFIGURATION]
@@ -239,19 +262,13 @@ class _Run:
         if not dated or abs(dated - at) > DATE_PRECISION:
             deprecate_image(self.cloud, image.region, image.id, at)
 
+    def _keep_record(self, region: str, record: str, image: ImageRecord) -> list[SnapshotRecord]:
+        how = self._safekeeping()
+        return keep_record(self.cloud, region, record, image.tags, self.store, how, self.report)
+
     def _safekeeping(self) -> Safekeeping:
         to = self.destination
         return Safekeeping(to.encrypted, to.kms_keys, to.limits)
-
-    def _keep_record(self, region: str, source: ImageRecord) -> None:
-        """The image's record beside it, out of the store or the source's region."""
-        digest = source.tags.get(RECORD)
-        if digest is None:
-            return
-        if fetch_record(self.cloud, source.region, digest, self.store, self.report) is None:
-            self.report.warn(f"{region}: the record of {source.id} is lost: later uploads will be whole")
-            return
-        keep_record(self.cloud, region, digest, source.tags, self.store, self._safekeeping(), self.report)
 
     def _upload(self, home: str, images: Sequence[ImageRecord]) -> Upload:
         identity = self.artifact.identity

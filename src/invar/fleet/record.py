@@ -14,7 +14,7 @@ import struct
 import tarfile
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from invar.aws.blocks import BLOCK, map_blocks
@@ -96,21 +96,16 @@ def remember(store: Store, documents: Mapping[str, bytes]) -> str:
 
 def keep_record(
     cloud: Cloud, region: str, digest: str, tags: Mapping[str, str], store: Store, how: Safekeeping, report: Report
-) -> None:
+) -> list[SnapshotRecord]:
     """Make sure that a region has the record, which the store holds. `tags` are the image's.
 
-    Unfinished and outdated records of the same image are deleted. Raises InvarError.
+    Returns the image's other records, for `drop_records` once its tag names this one. Raises InvarError.
     """
     own = {name: tags[name] for name in (CONFIGURATION, SYSTEM)}
-    completed = False
-    for one in find_record_snapshots(cloud, region, own):
-        if one.tags[RECORD] == digest:
-            completed = completed or one.state == "completed"
-        else:
-            report.note(f"{region}: deleting {one.id}, a record that no image has")
-            delete_snapshot(cloud, region, one.id)
-    if completed:
-        return
+    present = find_record_snapshots(cloud, region, own)
+    others = [one for one in present if one.tags[RECORD] != digest]
+    if any(one.state == "completed" for one in present if one not in others):
+        return others
     path = store.path(KIND, digest)
     request = Upload(
         image=path,
@@ -124,6 +119,14 @@ def keep_record(
         limits=how.limits,
     )
     upload(cloud, request, _only_warnings(report))
+    return others
+
+
+def drop_records(cloud: Cloud, region: str, records: Sequence[SnapshotRecord], report: Report) -> None:
+    """Delete records that no image has any more. Raises InvarError."""
+    for one in records:
+        report.note(f"{region}: deleting {one.id}, a record that no image has")
+        delete_snapshot(cloud, region, one.id)
 
 
 def fetch_record(

@@ -1,4 +1,4 @@
-"""A GPT partition table as bytes: protective MBR, header and entries at both ends of the disk.
+"""A GPT partition table as bytes, and read back: protective MBR, header and entries at both ends of the disk.
 
 Follows the UEFI specification, chapter 5. Every GUID is handed in, derived from digests with `guid`.
 """
@@ -9,7 +9,7 @@ import hashlib
 import struct
 import uuid
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 SECTOR = 512
@@ -70,6 +70,51 @@ def partition_table(partitions: Sequence[Partition], *, disk_guid: uuid.UUID, di
     head = _protective_mbr(sectors) + header(1, sectors - 1, 2) + entries
     tail = entries + header(sectors - 1, 1, sectors - 1 - ENTRY_SECTORS)
     return Table(head, tail, (sectors - 1 - ENTRY_SECTORS) * SECTOR)
+
+
+def read_partition_table(read: Callable[[int, int], bytes]) -> tuple[Partition, ...]:
+    """The partitions of a disk whose bytes (offset, length) `read` gives.
+
+    Raises ValueError when the table is damaged, or its copy at the end of the disk is not the same.
+    """
+    header, entries = _read_table(read, SECTOR)
+    own, other, first_usable, last_usable, disk_guid = header
+    copy, copied = _read_table(read, other * SECTOR)
+    if copied != entries or copy != (other, own, first_usable, last_usable, disk_guid):
+        raise ValueError("the partition table and its copy at the end of the disk differ")
+    if read(0, SECTOR)[510:] != b"\x55\xaa":
+        raise ValueError("the protective MBR is damaged")
+    return tuple(
+        _partition(entries[at : at + ENTRY.size])
+        for at in range(0, len(entries), ENTRY.size)
+        if any(entries[at : at + 16])
+    )
+
+
+def _read_table(read: Callable[[int, int], bytes], offset: int) -> tuple[tuple[int, int, int, int, bytes], bytes]:
+    """What a header at a byte offset says (own place, other's place, usable places, GUID), and its entries."""
+    sector = read(offset, SECTOR)
+    if len(sector) < SECTOR or not sector.startswith(b"EFI PART"):
+        raise ValueError(f"there is no partition table at byte {offset}")
+    fields = HEADER.unpack_from(sector)
+    _, revision, size, checksum, _, *places, disk_guid, entries_at, count, entry_size, entries_checksum = fields
+    blank = HEADER.pack(*fields[:3], 0, *fields[4:])
+    if revision != 0x10000 or size != HEADER.size or zlib.crc32(blank) != checksum:
+        raise ValueError(f"the partition table's header at byte {offset} is damaged")
+    if count != ENTRIES or entry_size != ENTRY.size:
+        raise ValueError(f"the partition table at byte {offset} has {count} entries of {entry_size} bytes")
+    entries = read(entries_at * SECTOR, ENTRIES * ENTRY.size)
+    if zlib.crc32(entries) != entries_checksum:
+        raise ValueError(f"the partition table's entries at byte {entries_at * SECTOR} are damaged")
+    own, other, first_usable, last_usable = places
+    return (own, other, first_usable, last_usable, disk_guid), entries
+
+
+def _partition(entry: bytes) -> Partition:
+    kind, own, first, last, _, name = ENTRY.unpack(entry)
+    label = name.decode("utf-16-le", "replace").partition("\0")[0]
+    size = (last - first + 1) * SECTOR
+    return Partition(label, uuid.UUID(bytes_le=kind), uuid.UUID(bytes_le=own), first * SECTOR, size)
 
 
 def _check_places(partitions: Sequence[Partition], last_usable: int) -> None:

@@ -103,7 +103,7 @@ def verify(path: Path, root_hash: str, salt: str, data_blocks: int) -> None:
 def first_wrong_block(image: memoryview, root_hash: bytes, salt: bytes, data_blocks: int) -> int | None:
     """The first block, from the root down, whose hash is not the one that its parent holds; None if all match."""
     expected = root_hash
-    for start, count in _levels_from_root(data_blocks):
+    for start, count in levels_from_root(data_blocks):
         level = image[start * BLOCK : (start + count) * BLOCK]
         found = _hash_blocks(level, salt)
         if found != expected[: len(found)]:
@@ -117,8 +117,8 @@ def first_wrong_block(image: memoryview, root_hash: bytes, salt: bytes, data_blo
     return None
 
 
-def _levels_from_root(data_blocks: int) -> Iterator[tuple[int, int]]:
-    """(first block, number of blocks) of each level from the root's to the data (at block 0)."""
+def levels_from_root(data_blocks: int) -> Iterator[tuple[int, int]]:
+    """(first block, number of blocks) of each level in a layer, from the root's down to the data (at block 0)."""
     counts = [data_blocks]
     while counts[-1] > 1:
         counts.append(-(-counts[-1] // FAN_OUT))
