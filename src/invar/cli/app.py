@@ -16,6 +16,7 @@ VERBS = {
     "build": "invar.cli.build:build",
     "lock": "invar.cli.build:lock",
     "formats": "invar.cli.build:formats",
+    "plan": "invar.cli.plan:plan",
     "diff": "invar.cli.compare:diff",
     "sbom": "invar.cli.compare:sbom",
     "key": "invar.cli.key:key",

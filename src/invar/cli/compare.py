@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from invar.cli.account import account, account_options, regions_option
 from invar.cli.context import json_option, print_json, session_of, told
 from invar.core.errors import ExitCode, InvarError
+
+if TYPE_CHECKING:
+    from invar.fleet.subjects import Subject
 
 
 @click.command()
@@ -16,20 +20,34 @@ from invar.core.errors import ExitCode, InvarError
 @click.argument("new", metavar="B")
 @click.option("--full", is_flag=True, help="Show every package and every line.")
 @click.option("--exit-code", is_flag=True, help="End with exit code 3 if they differ.")
+@regions_option("Where AMIs are looked for. [AWS_REGION]")
+@account_options
 @json_option
 @click.pass_context
 @told
-def diff(context: click.Context, old: str, new: str, full: bool, exit_code: bool, as_json: bool) -> None:
+def diff(
+    context: click.Context,
+    old: str,
+    new: str,
+    full: bool,
+    exit_code: bool,
+    regions: tuple[str, ...],
+    profile: str | None,
+    endpoint_url: str | None,
+    local: bool,
+    as_json: bool,
+) -> None:
     """Show what differs between two systems: options, packages, units, files, accounts, checks and disk.
 
     A and B are, each: a directory or .nix file; the same at a Git commit (DIR@COMMIT); a built image or the directory
-    that it lies in; the first digits of a system or spec digest of an image in the store. Values that look secret are
-    never shown.
+    that it lies in; the first digits of a system or spec digest of an image in the store; the id of an AMI that Invar
+    published. Values that look secret are never shown.
 
     \b
     invar diff .@HEAD .                     what the working tree changes
     invar diff .@v1.2 .@v1.3 --full         everything between two tags
     invar diff 4e366b09 web.raw --json      two images
+    invar diff ami-0a1b2c3d4e5f60718 . -r eu-west-1
     """
     from invar.cli.compare_text import comparison_lines
     from invar.fleet.comparison import compare
@@ -37,11 +55,18 @@ def diff(context: click.Context, old: str, new: str, full: bool, exit_code: bool
 
     session = session_of(context)
 
-    def published(identity: str) -> Mapping[str, bytes]:
-        raise InvarError(f"{identity}: published images are not compared yet")
-
     with session.reporting() as report:
         engine = session.engine(report)
+
+        def published(identity: str) -> Subject:
+            from invar.fleet.published import published_subject
+
+            cloud = account(session, profile, endpoint_url, local)
+            places = regions or ((cloud.region,) if cloud.region else ())
+            if not places:
+                raise InvarError("no region to look in", hint="--region, or AWS_REGION", exit_code=ExitCode.USAGE)
+            return published_subject(cloud, places, identity, engine.store, report)
+
         subjects = [find_subject(name, engine, published) for name in (old, new)]
         comparison = compare(subjects[0], subjects[1], engine.store, report)
     if as_json:

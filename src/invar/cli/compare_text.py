@@ -15,7 +15,7 @@ from invar.system.options import OptionChange, Setting
 from invar.system.text_changes import TextChange
 
 MARKS = {"added": "+", "removed": "-", "changed": "~", "upgraded": "↑", "downgraded": "↓", "rebuilt": "!"}
-COLOURS = {"+": "green", "-": "red", "~": "yellow", "↑": "green", "↓": "yellow", "!": "red"}
+COLOURS = {"+": "green", "-": "red", "~": "yellow", "↑": "green", "↓": "yellow", "!": "red", "=": None}
 LINES = 14
 """Lines of one text's diff that are shown unless all are asked for."""
 
@@ -40,18 +40,18 @@ def comparison_lines(comparison: Comparison, *, full: bool) -> Iterator[str]:
 def difference_lines(comparison: Comparison, *, full: bool) -> Iterator[str]:
     """The sections of what differs, each after an empty line."""
     limit = None if full else LINES
-    yield from _section("Options", map(_option, comparison.options or ()))
+    yield from section("Options", map(_option, comparison.options or ()))
     yield from _packages(comparison, full=full)
     system = comparison.system
-    yield from _section("System", _system(system))
-    yield from _section("Accounts", [*_records("user", system.users), *_records("group", system.groups)])
-    yield from _section("Checks", _records("", system.checks))
-    yield from _section("Units", _texts(((unit.name, unit) for unit in system.units), limit))
-    yield from _section("Files", _texts(((file.path, file) for file in system.files), limit))
+    yield from section("System", _system(system))
+    yield from section("Accounts", [*_records("user", system.users), *_records("group", system.groups)])
+    yield from section("Checks", _records("", system.checks))
+    yield from section("Units", _texts(((unit.name, unit) for unit in system.units), limit))
+    yield from section("Files", _texts(((file.path, file) for file in system.files), limit))
     if comparison.image is not None:
-        yield from _section("Image", [image_line(comparison.image.changed, comparison.image.total)])
+        yield from section("Image", [image_line(comparison.image.changed, comparison.image.total)])
     if comparison.system and not any(_contents(system)) and not comparison.options:
-        yield from _section("System", ["~ only hashes of store paths differ"])
+        yield from section("System", ["~ only hashes of store paths differ"])
 
 
 def image_line(changed: int, total: int) -> str:
@@ -71,7 +71,8 @@ def _heading(mark: str, subject: Subject, width: int) -> str:
     return click.style(f"{mark * 3} {subject.label:<{width}}  {name}", bold=True)
 
 
-def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+def section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """A title and its lines after an empty line; nothing where there are none."""
     found = list(lines)
     if found:
         yield ""
@@ -80,7 +81,8 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
             yield f"  {line}"
 
 
-def _row(mark: str, text: str) -> str:
+def row(mark: str, text: str) -> str:
+    """A line with its mark in front, coloured."""
     return f"{click.style(mark, fg=COLOURS[mark])} {text}"
 
 
@@ -88,13 +90,13 @@ def _option(change: OptionChange) -> str:
     places = " ".join(change.places)
     where = click.style(f"  {places}", dim=True) if places else ""
     if change.old is None:
-        return _row("+", f"{change.path} = {_value(change.new)}{where}")
+        return row("+", f"{change.path} = {_value(change.new)}{where}")
     if change.new is None:
-        return _row("-", f"{change.path} = {_value(change.old)}{where}")
+        return row("-", f"{change.path} = {_value(change.old)}{where}")
     if change.of_list:
         elements = [f"+ {one}" for one in change.added] + [f"- {one}" for one in change.removed]
-        return _row("~", f"{change.path}  {_short('  '.join(elements))}{where}")
-    return _row("~", f"{change.path}  {_value(change.old)} → {_value(change.new)}{where}")
+        return row("~", f"{change.path}  {_short('  '.join(elements))}{where}")
+    return row("~", f"{change.path}  {_value(change.old)} → {_value(change.new)}{where}")
 
 
 def _value(setting: Setting | None) -> str:
@@ -111,12 +113,12 @@ def _packages(comparison: Comparison, *, full: bool) -> Iterator[str]:
     if comparison.packages is None:
         missing = [one.label for one in (comparison.old, comparison.new) if one.lock is None]
         requests = comparison.system.requests
-        yield from _section("Packages", [*_names(requests), f"  versions unknown: {' and '.join(missing)} has no lock"])
+        yield from section("Packages", [*_names(requests), f"  versions unknown: {' and '.join(missing)} has no lock"])
         return
     changes = comparison.packages
-    absent = [_row("!", f"{name}  not in the lock: run `invar lock`") for name in comparison.unlocked]
+    absent = [row("!", f"{name}  not in the lock: run `invar lock`") for name in comparison.unlocked]
     if not changes:
-        yield from _section("Packages", absent)
+        yield from section("Packages", absent)
         return
     counts = [(kind, sum(change.kind == kind for change in changes)) for kind in MARKS]
     summary = ", ".join(f"{count} {kind}" for kind, count in counts if count)
@@ -126,18 +128,18 @@ def _packages(comparison: Comparison, *, full: bool) -> Iterator[str]:
     shown = ordered if full or len(ordered) <= ROWS else ordered[:ROWS]
     width = max(len(change.name) for change in shown)
     rest = [f"  ... and {len(ordered) - len(shown)} more (--full)"] if len(shown) < len(ordered) else []
-    yield from _section(f"Packages: {summary}", [*(_package(change, width) for change in shown), *rest, *absent])
+    yield from section(f"Packages: {summary}", [*(_package(change, width) for change in shown), *rest, *absent])
 
 
 def _package(change: Change, width: int) -> str:
     versions = " → ".join(version for version in (change.old, change.new) if version)
     mark = click.style("  security", fg="red", bold=True) if change.security and change.old else ""
-    return _row(MARKS[change.kind], f"{change.name:<{width}}  {versions}{mark}")
+    return row(MARKS[change.kind], f"{change.name:<{width}}  {versions}{mark}")
 
 
 def _system(system: SystemDiff) -> Iterator[str]:
     for value in system.values:
-        yield _row("~", _value_change(value))
+        yield row("~", _value_change(value))
     names = (
         ("asked for", system.requests),
         ("kernel parameters", system.kernel_params),
@@ -147,12 +149,12 @@ def _system(system: SystemDiff) -> Iterator[str]:
     for title, change in names:
         if change:
             elements = [f"+ {one}" for one in change.added] + [f"- {one}" for one in change.removed]
-            yield _row("~", f"{title}  {'  '.join(elements) or 'in another order'}")
+            yield row("~", f"{title}  {'  '.join(elements) or 'in another order'}")
 
 
 def _names(change: NamesChange) -> Iterator[str]:
-    yield from (_row("+", name) for name in change.added)
-    yield from (_row("-", name) for name in change.removed)
+    yield from (row("+", name) for name in change.added)
+    yield from (row("-", name) for name in change.removed)
 
 
 def _value_change(value: ValueChange) -> str:
@@ -170,7 +172,7 @@ def _plain(value: Any) -> str:
 def _records(kind: str, changes: Sequence[RecordChange]) -> Iterator[str]:
     for change in changes:
         values = "; ".join(map(_value_change, change.values))
-        yield _row(MARKS[change.kind], " ".join(filter(None, (kind, change.name))) + (f"  {values}" if values else ""))
+        yield row(MARKS[change.kind], " ".join(filter(None, (kind, change.name))) + (f"  {values}" if values else ""))
 
 
 def _texts(changes: Iterable[tuple[str, UnitChange | FileChange]], limit: int | None) -> Iterator[str]:
@@ -179,7 +181,7 @@ def _texts(changes: Iterable[tuple[str, UnitChange | FileChange]], limit: int | 
         counts = f"+{added} −{removed}" if change.kind == "changed" and (added or removed) else ""
         follows = f"follows {', '.join(change.text.follows)}" if change.text.follows and not change.text.lines else ""
         notes = [counts, *change.notes, follows, f"({change.text.hidden})" if change.text.hidden else ""]
-        yield _row(MARKS[change.kind], "  ".join(filter(None, (name, ", ".join(filter(None, notes))))))
+        yield row(MARKS[change.kind], "  ".join(filter(None, (name, ", ".join(filter(None, notes))))))
         if change.kind == "changed":
             yield from _hunks(change.text, limit)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
+from invar.core.canonical import digest
 from invar.core.events import Report
 from invar.core.home import Home
 from invar.debian.changes import Change, diff_locks
@@ -29,6 +31,8 @@ from invar.system.evaluate import Evaluation, evaluate, evaluate_value, settings
 from invar.system.record import System
 
 ARCHITECTURE = "amd64"
+LAST_BUILD = "last-build"
+"""The kind of the store's records of which image was built last, by the configuration's path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +146,11 @@ class NativeEngine:
             write_lock(lock, project.lock)
         return Locked(lock, tuple(diff_locks(previous, lock)), differs)
 
-    def build(self, project: Project, image_format: str, *others: str) -> Built:
-        """The image of a configuration in one format or several. A configuration without a lock gets one first."""
+    def build(self, project: Project, image_format: str, *others: str, remember: bool = True) -> Built:
+        """The image of a configuration in one format or several. A configuration without a lock gets one first.
+
+        With `remember` it is what `last_build` gives from then on.
+        """
         names = tuple(dict.fromkeys(find_format(name).name for name in (image_format, *others)))
         if not project.lock.exists():
             self.report.note(f"no {project.lock.name} yet: locking the newest packages of the archive")
@@ -168,7 +175,15 @@ class NativeEngine:
             documents = make_documents(image, record, inputs, tools, self.store, mirrors, self.report)
             written = [attach(artifact.directory, documents) for artifact in artifacts]
             stage.cached = not any(written)
+        if remember:
+            self.store.put_record(LAST_BUILD, _place_key(project), {"directory": str(artifacts[0].directory)})
         return Built(image, artifacts, system, lock, tools, record, revision)
+
+    def last_build(self, project: Project) -> Path | None:
+        """The directory of the image that was built of this configuration last, if it is still in the store."""
+        known = self.store.find_record(LAST_BUILD, _place_key(project))
+        directory = Path(known["directory"]) if known else None
+        return directory if directory is not None and directory.is_dir() else None
 
     def tools(self, lock: Lock) -> Tools:
         """The lock's tools layer, for running machines."""
@@ -211,6 +226,10 @@ class NativeEngine:
         return find_mirrors(
             option=self._mirror_options, environment=self._environment, locked=lock.mirrors if lock else ()
         )
+
+
+def _place_key(project: Project) -> str:
+    return digest(str(project.configuration))
 
 
 def requests_of(system: System) -> tuple[str, ...]:

@@ -76,9 +76,8 @@ def compare(old: Subject, new: Subject, store: Store, report: Report) -> Compari
     packages = None
     if old.lock is not None and new.lock is not None:
         packages = tuple(diff_image_packages(old.lock, new.lock))
-    image = None
-    if old.image is not None and new.image is not None:
-        image = image_delta(_blocks(old, store, report), _blocks(new, store, report))
+    disks = [blocks_of(subject, store, report) for subject in (old, new)]
+    image = None if disks[1] is None or disks[0] is None else image_delta(disks[0], disks[1])
     return Comparison(old, new, options, packages, diff_systems(old.system, new.system), image)
 
 
@@ -87,9 +86,11 @@ def image_delta(old: BlockMap | None, new: BlockMap) -> ImageDelta:
     return ImageDelta(len(changes(new, old)), len(new.digests))
 
 
-def _blocks(subject: Subject, store: Store, report: Report) -> BlockMap:
+def blocks_of(subject: Subject, store: Store, report: Report) -> BlockMap | None:
+    """The block map of a subject's disk; None where there is none."""
     image = subject.image
-    assert image is not None
+    if image is None:
+        return subject.blocks
     if image.is_relative_to(store.root):
         return block_map(store, image.parent.name, image, report)
     return map_blocks(image, report)

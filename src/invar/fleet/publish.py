@@ -181,6 +181,27 @@ def known_blocks(cloud: Cloud, image: ImageRecord, store: Store, report: Report)
     return blocks
 
 
+def find_parent(
+    cloud: Cloud, region: str, images: Sequence[ImageRecord], to: Destination, store: Store, report: Report
+) -> Parent | None:
+    """The newest snapshot in a region whose content is known and whose encryption is the wanted one.
+
+    `images` are the region's of the configuration. Raises InvarError.
+    """
+    key = to.kms_keys.get(region)
+    wanted = to.encrypted or key is not None
+    for image in parent_candidates(images):
+        snapshot = describe_snapshot(cloud, region, image.snapshots[0])
+        if snapshot is None or snapshot.state != "completed":
+            continue
+        if (wanted and not snapshot.encrypted) or key not in (None, snapshot.kms_key):
+            continue
+        blocks = known_blocks(cloud, image, store, report)
+        if blocks is not None:
+            return Parent(snapshot.id, blocks)
+    return None
+
+
 def _age(image: ImageRecord) -> tuple[int, float]:
     return generation_of(image.tags), image.created
 
@@ -280,26 +301,11 @@ class _Run:
             description=name,
             journals=self.store.root.parent / "uploads",
             tags={CONFIGURATION: identity.configuration, SYSTEM: identity.system_digest, "Name": name},
-            parent=self._parent(home, images),
+            parent=find_parent(self.cloud, home, images, self.destination, self.store, self.report),
             encrypted=self.destination.encrypted,
             kms_key=self.destination.kms_keys.get(home),
             limits=self.destination.limits,
         )
-
-    def _parent(self, region: str, images: Sequence[ImageRecord]) -> Parent | None:
-        """The newest snapshot there whose content is known and whose encryption is the wanted one."""
-        key = self.destination.kms_keys.get(region)
-        wanted = self.destination.encrypted or key is not None
-        for image in parent_candidates(images):
-            snapshot = describe_snapshot(self.cloud, region, image.snapshots[0])
-            if snapshot is None or snapshot.state != "completed":
-                continue
-            if (wanted and not snapshot.encrypted) or key not in (None, snapshot.kms_key):
-                continue
-            blocks = known_blocks(self.cloud, image, self.store, self.report)
-            if blocks is not None:
-                return Parent(snapshot.id, blocks)
-        return None
 
     def _register(self, home: str, made: Uploaded, tags: Mapping[str, str]) -> ImageRecord:
         to = self.destination

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from invar.aws.blocks import BlockMap
 from invar.core.errors import ExitCode, InvarError
 from invar.debian.lock import Lock, read_lock
 from invar.engines.native import NativeEngine
@@ -23,15 +24,13 @@ from invar.system.record import System
 _AMI = re.compile(r"ami-[0-9a-f]{8,17}\Z")
 _DIGEST = re.compile(r"[0-9a-f]{8,64}\Z")
 
-Published = Callable[[str], Mapping[str, bytes]]
-"""The documents of a published image by its id. Raises InvarError."""
-
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A system to compare. `lock` None: its packages' versions are unknown. `settings` None: its options are.
 
-    `image` is the raw disk where there is one, `system_digest` the digest of what is built.
+    `image` is the raw disk where there is one here, `blocks` the block map of one that is elsewhere; `system_digest` is
+    of what is built.
     """
 
     label: str
@@ -40,16 +39,17 @@ class Subject:
     settings: Settings | None
     system_digest: str | None = None
     image: Path | None = None
+    blocks: BlockMap | None = None
 
 
-def find_subject(name: str, engine: NativeEngine, published: Published) -> Subject:
+def find_subject(name: str, engine: NativeEngine, published: Callable[[str], Subject]) -> Subject:
     """What `name` means: a directory or .nix file, either with `@COMMIT`; an image, its directory or image-info.json;
     the first 8 or more digits of a system or spec digest of an image in the store; an AMI's id.
 
-    Raises InvarError when it means nothing, or not enough is known of it.
+    `published` finds an AMI by its id. Raises InvarError when it means nothing, or not enough is known of it.
     """
     if _AMI.match(name):
-        return _of_documents(name, published(name), name, None)
+        return published(name)
     path = Path(name).expanduser()
     directory = image_directory(name, engine.store)
     if directory is not None:
@@ -109,7 +109,7 @@ def image_subject(label: str, directory: Path, file: str | None = None) -> Subje
         )
     raw = directory / str(info.get("file"))
     is_raw = info.get("format") == "amazon" and raw.is_file()
-    return _of_documents(label, documents, str(directory), raw if is_raw else None)
+    return subject_of(label, documents, str(directory), image=raw if is_raw else None)
 
 
 def find_image(store: Store, digits: str) -> Path:
@@ -138,7 +138,18 @@ def find_image(store: Store, digits: str) -> Path:
     )
 
 
-def _of_documents(label: str, documents: Mapping[str, bytes], where: str, raw: Path | None) -> Subject:
+def subject_of(
+    label: str,
+    documents: Mapping[str, bytes],
+    where: str,
+    *,
+    image: Path | None = None,
+    blocks: BlockMap | None = None,
+) -> Subject:
+    """The subject that an image's documents tell of; its raw disk is `image`, or else has the block map `blocks`.
+
+    Raises InvarError when they are missing or contradict each other.
+    """
     if RECORD_FILE not in documents:
         raise InvarError(
             f"of {label} it is not known what it was built of",
@@ -155,4 +166,4 @@ def _of_documents(label: str, documents: Mapping[str, bytes], where: str, raw: P
             where=where,
             why=f"{INFO_FILE} is of spec digest {spec}, {RECORD_FILE} of {record.system.spec_digest}",
         )
-    return Subject(label, record.system, record.lock, record.settings, info.get("system_digest"), raw)
+    return Subject(label, record.system, record.lock, record.settings, info.get("system_digest"), image, blocks)

@@ -1,0 +1,70 @@
+"""`invar plan` beside what it foretells: a build, and a publish to a local cloud."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloud_fixtures import cloud_root, record, running
+from command import copy_example, invar, succeed
+from invar.core.home import Home
+from invar.localcloud.record import CloudRecord
+
+__all__ = ["cloud_root", "record", "running"]
+pytestmark = pytest.mark.build
+
+
+@pytest.fixture
+def project(repository: Path, home: Home, tmp_path: Path) -> Path:
+    """The example, locked."""
+    project = copy_example(repository, tmp_path / "web")
+    succeed("lock", project, home=home)
+    return project
+
+
+def open_a_port(project: Path) -> None:
+    """Change one line."""
+    web = project / "web.nix"
+    web.write_text(web.read_text().replace("allowedTCPPorts = [ 80 ]", "allowedTCPPorts = [ 80 443 ]"))
+
+
+def test_without_a_cloud_the_last_build_is_what_counts(project: Path, home: Home) -> None:
+    first = invar("plan", project, "--offline", "--json", home=home)
+    assert first.code == 3
+    assert first.json()["comparison"] is None
+    succeed("build", project, home=home)
+    same = succeed("plan", project, "--offline", home=home)
+    assert "nothing would change" in same.out
+    open_a_port(project)
+    for _ in range(2):
+        changed = invar("plan", project, "--offline", home=home)
+        assert changed.code == 3
+        assert "~ networking.firewall.allowedTCPPorts  + 443" in changed.out
+
+
+def test_a_plan_tells_what_publish_then_does(
+    project: Path, home: Home, record: CloudRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    to = ("--endpoint-url", record.url, "--region", "eu-west-1,us-east-1", "--json")
+    first = invar("plan", project, *to, home=home)
+    assert first.code == 3
+    assert [one["action"] for one in first.json()["regions"]] == ["upload", "copy"]
+    published = succeed("publish", project, *to, home=home).json()
+    assert published["uploaded"]["blocks_sent"] == first.json()["regions"][0]["blocks"]
+    again = succeed("plan", project, *to, home=home).json()
+    assert not again["changes"]
+    assert {one["region"]: one["image"] for one in again["regions"]} == published["images"]
+    open_a_port(project)
+    changed = invar("plan", project, *to, home=home)
+    assert changed.code == 3
+    found = changed.json()
+    assert found["generation"] == {"before": 1, "after": 2}
+    assert [one["path"] for one in found["comparison"]["options"]] == ["networking.firewall.allowedTCPPorts"]
+    assert found["regions"][0]["parent"] == published["snapshots"]["eu-west-1"]
+    assert 0 < found["regions"][0]["blocks"] == found["comparison"]["image"]["changed_blocks"] < 20
+    ami = published["images"]["us-east-1"]
+    diff = succeed("diff", ami, project, *to, home=home).json()
+    assert [one["path"] for one in diff["options"]] == ["networking.firewall.allowedTCPPorts"]
