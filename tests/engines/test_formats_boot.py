@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import tarfile
@@ -29,7 +30,7 @@ pytestmark = [pytest.mark.build, pytest.mark.boot]
 BOOT_SECONDS = 300
 LONG = os.environ.get("INVAR_TEST_LONG") == "1"
 long_only = pytest.mark.skipif(not LONG, reason="a minute each: set INVAR_TEST_LONG=1")
-FORMATS = ("iso", "kexec", *(("qcow2", "vmdk", "azure", "vhdx", "vm") if LONG else ()))
+FORMATS = ("iso", "kexec", *(("raw-efi", "qcow2", "vmdk", "azure", "vhdx", "vm") if LONG else ()))
 LOOK = "cat /proc/cmdline; findmnt -no FSTYPE /var; ls /sys/block; systemctl --failed --no-legend | wc -l"
 
 
@@ -107,15 +108,9 @@ def test_the_kexec_bundle_boots_from_memory_alone(
     port = free_port()
     console = tmp_path / "console"
     argv = [
-        *qemu(tools, "qemu-system-x86_64"),
-        *("-nodefaults", "-no-user-config", "-display", "none"),
-        *("-machine", "q35,smm=off,vmport=off", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off"),
-        *("-m", "1400M", "-smp", "2"),
+        *machine(tools, port),
         *("-kernel", str(tmp_path / "kernel"), "-initrd", str(tmp_path / "initrd")),
         *("-append", (tmp_path / "cmdline").read_text().strip()),
-        *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"),
-        *("-device", "virtio-net-pci,netdev=net,romfile="),
-        *("-serial", "stdio"),
     ]
     with process(argv, console):
         said = ask(tools, key, port, LOOK, console)
@@ -123,6 +118,36 @@ def test_the_kexec_bundle_boots_from_memory_alone(
     assert f"invar.digest={built['system_digest']}" in cmdline
     assert var == "tmpfs"
     assert not [block for block in blocks if not block.startswith(("loop", "dm-"))]
+
+
+@long_only
+@pytest.mark.parametrize(
+    ("name", "device", "var"),
+    [
+        pytest.param("raw-efi", ("ide-hd",), "ext4", id="sata"),
+        pytest.param("raw-efi", ("virtio-scsi-pci", "scsi-hd"), "ext4", id="virtio-scsi, as Google's"),
+        pytest.param("iso", ("virtio-scsi-pci", "scsi-hd"), "tmpfs", id="the ISO on a stick"),
+    ],
+)
+def test_drivers_that_come_late_find_the_disk(
+    built: dict[str, Any], tools: Tools, key: Path, tmp_path: Path, name: str, device: tuple[str, ...], var: str
+) -> None:
+    port = free_port()
+    console = tmp_path / "console"
+    variables = shutil.copy(tools.path("usr/share/OVMF/OVMF_VARS_4M.fd"), tmp_path)
+    *controllers, disk = device
+    argv = [
+        *machine(tools, port),
+        *("-drive", f"if=pflash,format=raw,readonly=on,file={tools.path('usr/share/OVMF/OVMF_CODE_4M.fd')}"),
+        *("-drive", f"if=pflash,format=raw,file={variables}"),
+        *(word for controller in controllers for word in ("-device", controller)),
+        *("-drive", f"if=none,id=disk,format=raw,snapshot=on,file={built['files'][name]}"),
+        *("-device", f"{disk},drive=disk,bootindex=0"),
+    ]
+    with process(argv, console):
+        cmdline, found, *_ = ask(tools, key, port, LOOK, console).splitlines()
+    assert f"invar.digest={built['system_digest']}" in cmdline
+    assert found == var
 
 
 @long_only
@@ -145,6 +170,19 @@ def test_the_runner_boots_in_the_qemu_that_the_path_has(
     info = [*qemu(tools, "qemu-img"), "info", "--output=json", str(tmp_path / "state.qcow2")]
     shown = subprocess.run(info, check=True, capture_output=True)
     assert json.loads(shown.stdout)["actual-size"] > 1 << 20
+
+
+def machine(tools: Tools, port: int) -> list[str]:
+    """A machine without firmware or disk, on whose port 22 `port` leads."""
+    return [
+        *qemu(tools, "qemu-system-x86_64"),
+        *("-nodefaults", "-no-user-config", "-display", "none"),
+        *("-machine", "q35,smm=off,vmport=off", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off"),
+        *("-m", "1400M", "-smp", "2"),
+        *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"),
+        *("-device", "virtio-net-pci,netdev=net,romfile="),
+        *("-serial", "stdio"),
+    ]
 
 
 def qemu(tools: Tools, name: str) -> list[str]:
