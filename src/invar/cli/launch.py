@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from invar.cli.context import Session
 from invar.core.errors import ExitCode, InvarError
@@ -16,10 +17,12 @@ from invar.system.record import System
 from invar.vm.boot import Equipment, for_checks
 from invar.vm.companion import Companion, save_companion
 from invar.vm.machine import MachineSpec
-from invar.vm.qemu import Forward
+from invar.vm.qemu import DiskDevice, DiskFormat, Forward
 from invar.vm.record import Machine
 
-QCOW2_MAGIC = b"QFI\xfb"
+MAGIC: dict[bytes, DiskFormat] = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk", b"vhdxfile": "vhdx"}
+VHD_FOOTER, VHD_COOKIE = 512, b"conectix"
+ISO_AT, ISO_MAGIC = 16 * 2048, b"\x01CD001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +55,18 @@ def launchable(
     built: Built | None = None
     if place.is_dir() or place.suffix == ".nix":
         built = engine.build(Project.at(place), "amazon")
-        path, form, tools, system = built.artifact.file, _format(built.artifact.file), built.tools, built.system
+        path, tools, system = built.artifact.file, built.tools, built.system
         digest, label = built.image.system_digest, system.name
     else:
         if not place.is_file():
             raise InvarError(f"there is no image {place}", exit_code=ExitCode.USAGE)
-        path, form, tools, system = place.absolute(), _format(place), engine.own_tools(), None
+        path, tools, system = place.absolute(), engine.own_tools(), None
         digest, label = None, place.stem
+    image_format, device = recognise(path)
     spec = MachineSpec(
         image=path,
-        format=form,
+        format=image_format,
+        disk_device=device,
         name=name or label,
         digest=digest,
         memory=memory,
@@ -84,6 +89,16 @@ def started_data(machine: Machine) -> dict[str, Any]:
     }
 
 
-def _format(path: Path) -> Literal["raw", "qcow2"]:
+def recognise(path: Path) -> tuple[DiskFormat, DiskDevice]:
+    """An image file's format by its magic numbers, and the drive that it belongs into."""
     with path.open("rb") as file:
-        return "qcow2" if file.read(4) == QCOW2_MAGIC else "raw"
+        head = file.read(8)
+        for magic, name in MAGIC.items():
+            if head.startswith(magic):
+                return name, "nvme"
+        file.seek(ISO_AT)
+        if file.read(len(ISO_MAGIC)) == ISO_MAGIC:
+            return "raw", "ide-cd"
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - VHD_FOOTER))
+        return "vpc" if file.read(len(VHD_COOKIE)) == VHD_COOKIE else "raw", "nvme"

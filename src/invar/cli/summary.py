@@ -46,6 +46,7 @@ def _artifact_data(artifact: Artifact, path: Path) -> dict[str, Any]:
         "format": artifact.format,
         "file_bytes": status.st_size,
         "allocated_bytes": status.st_blocks * 512,
+        "disk_bytes": int(artifact.info["logical_bytes"]) if "logical_bytes" in artifact.info else None,
     }
 
 
@@ -90,8 +91,7 @@ def build_lines(result: dict[str, Any]) -> list[str]:
         f"system digest  {result['system_digest']}",
         f"spec digest    {result['spec_digest']}",
         *(
-            f"image          {one['format']}, {result['bytes'] / 2**30:.0f} GiB disk, "
-            f"{one['allocated_bytes'] / 1e6:.0f} MB in use: {sizes}"
+            f"image          {one['format']}, {_disk_size(one)}{one['allocated_bytes'] / 1e6:.0f} MB in use: {sizes}"
             for one in result["images"]
         ),
     ]
@@ -99,6 +99,11 @@ def build_lines(result: dict[str, Any]) -> list[str]:
     if slow:
         lines.append("seconds        " + ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in slow.items()))
     return lines
+
+
+def _disk_size(image: dict[str, Any]) -> str:
+    size = image["disk_bytes"]
+    return "" if size is None else f"{size / 2**30:.0f} GiB disk, "
 
 
 def checks_data(machine: Machine, report: CheckReport) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from invar.core.events import Report
 from invar.image.cmdline import command_line, system_digest, with_digest
 from invar.image.esp import BOOT_LOADERS, STUBS, Generation, esp_extents
 from invar.image.gpt import TYPE_ESP, TYPE_LINUX, Partition, guid, partition_table
-from invar.image.initrd import Initrd, build_initrd
+from invar.image.initrd import build_initrd
 from invar.image.layer import Layer, PackagesLayer
 from invar.image.layout import Layout, Slot, plan_layout
 from invar.image.sparse import copy_into, write_at
@@ -110,7 +110,7 @@ def assemble(
         stage.cached = store.find(KIND, key) is not None
         if not stage.cached:
             var = make_var(layout.var.size, epoch, tools, store, report)
-            uki = _make_uki(image, kernel, initrd, tools)
+            uki = make_uki(image, tools)
             with store.creating(KIND, key) as temporary:
                 if temporary is not None:
                     _write_disk(temporary, image, uki, var, tools)
@@ -133,12 +133,13 @@ def partitions(image: Image) -> tuple[Partition, ...]:
     )
 
 
-def _make_uki(image: Image, kernel: bytes, initrd: Initrd, tools: Tools) -> bytes:
+def make_uki(image: Image, tools: Tools) -> bytes:
+    """The EFI program that boots the system: the same on every disk and medium."""
     return build_uki(
         tools.path(STUBS[image.architecture]).read_bytes(),
-        kernel=kernel,
+        kernel=image.kernel.read_bytes(),
         kernel_version=image.kernel_version,
-        initrd=initrd.path.read_bytes(),
+        initrd=image.initrd.read_bytes(),
         cmdline=image.cmdline,
         os_release=os_release(image),
     )

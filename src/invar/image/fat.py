@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 SECTOR = 512
 CLUSTER = 4096
+"""What a file takes at least, unless the caller asks for less."""
+
 RESERVED_SECTORS = 32
 BACKUP_BOOT_SECTOR = 6
 FATS = 2
@@ -40,7 +42,7 @@ _SHORT = re.compile(r"([A-Z0-9_~!#$%&'()@^`{}-]{1,8})(?:\.([A-Z0-9_~!#$%&'()@^`{
 
 @dataclass(slots=True)
 class _Node:
-    """A file (`content`) or a directory (`children`); `first` is its first cluster, 0 when it has none.
+    """A file (`content`) or a directory (`children`): `clusters` of them, from `first` on, 0 when it has none.
 
     `above` is the directory's that it is in, where 0 stands for the root.
     """
@@ -51,30 +53,30 @@ class _Node:
     first: int = 0
     above: int = 0
     entries: int = 0
-
-    @property
-    def clusters(self) -> int:
-        size = self.entries * ENTRY.size if self.content is None else len(self.content)
-        return -(-size // CLUSTER)
+    clusters: int = 0
 
 
-def format_fat32(files: Mapping[str, bytes], *, size: int, volume_id: int, label: str) -> Iterator[Extent]:
+def format_fat32(
+    files: Mapping[str, bytes], *, size: int, volume_id: int, label: str, cluster: int = CLUSTER
+) -> Iterator[Extent]:
     """The extents of a file system of `size` bytes that holds `files` (path with slashes → content), by rising offset.
 
-    `volume_id` is any 32 bits, `label` at most 11 upper-case ASCII characters. Raises ValueError when the size is none
+    `volume_id` is any 32 bits, `label` at most 11 upper-case ASCII characters, `cluster` a power of two from 512 to
+    32768 bytes: FAT32 has no fewer than 65525 of them. Raises ValueError when the size is none
     for FAT32, the files do not fit, or a name occurs twice but for its case.
     """
     sectors = size // SECTOR
-    fat_sectors = _fat_sectors(sectors)
-    clusters = (sectors - RESERVED_SECTORS - FATS * fat_sectors) * SECTOR // CLUSTER
+    fat_sectors = _fat_sectors(sectors, cluster // SECTOR)
+    clusters = (sectors - RESERVED_SECTORS - FATS * fat_sectors) * SECTOR // cluster
     if clusters < MINIMUM_CLUSTERS:
         raise ValueError(f"{size} bytes give {clusters} clusters; FAT32 has at least {MINIMUM_CLUSTERS}")
-    nodes = _allocate(_tree(files))
+    nodes = _allocate(_tree(files), cluster)
     used = sum(node.clusters for node in nodes)
     if used > clusters:
-        raise ValueError(f"the files take {used * CLUSTER} bytes of {clusters * CLUSTER}")
+        raise ValueError(f"the files take {used * cluster} bytes of {clusters * cluster}")
 
-    boot = _boot_sector(sectors, fat_sectors, volume_id, label) + _info_sector(clusters - used, ROOT_CLUSTER + used)
+    boot = _boot_sector(sectors, cluster // SECTOR, fat_sectors, volume_id, label)
+    boot += _info_sector(clusters - used, ROOT_CLUSTER + used)
     yield 0, boot
     yield BACKUP_BOOT_SECTOR * SECTOR, boot
     table = _table(nodes)
@@ -83,7 +85,7 @@ def format_fat32(files: Mapping[str, bytes], *, size: int, volume_id: int, label
     data = (RESERVED_SECTORS + FATS * fat_sectors) * SECTOR
     for node in nodes:
         if node.clusters:
-            yield data + (node.first - ROOT_CLUSTER) * CLUSTER, _data(node, nodes[0], label)
+            yield data + (node.first - ROOT_CLUSTER) * cluster, _data(node, nodes[0], label)
 
 
 def _tree(files: Mapping[str, bytes]) -> _Node:
@@ -99,8 +101,8 @@ def _tree(files: Mapping[str, bytes]) -> _Node:
     return root
 
 
-def _allocate(root: _Node) -> list[_Node]:
-    """All nodes, the root first and each with its first cluster, in order of cluster."""
+def _allocate(root: _Node, size: int) -> list[_Node]:
+    """All nodes, the root first and each with its clusters of `size` bytes, in order of cluster."""
     nodes = [root]
     for node in nodes:
         nodes.extend(node.children.values())
@@ -109,6 +111,7 @@ def _allocate(root: _Node) -> list[_Node]:
         if node.content is None:
             fixed = 1 if node is root else 2
             node.entries = fixed + sum(len(entries) for entries in _names(node).values())
+        node.clusters = -(-(node.entries * ENTRY.size if node.content is None else len(node.content)) // size)
         if node.clusters:
             node.first = cluster
             cluster += node.clusters
@@ -206,17 +209,16 @@ def _table(nodes: list[_Node]) -> bytes:
     return struct.pack(f"<{len(table)}I", *table)
 
 
-def _fat_sectors(sectors: int) -> int:
+def _fat_sectors(sectors: int, per_cluster: int) -> int:
     """The smallest table that has an entry for every cluster that is left."""
-    per_cluster = CLUSTER // SECTOR
     entries = SECTOR // 4
     return -(-(sectors - RESERVED_SECTORS + 2 * per_cluster) // (entries * per_cluster + FATS))
 
 
-def _boot_sector(sectors: int, fat_sectors: int, volume_id: int, label: str) -> bytes:
+def _boot_sector(sectors: int, per_cluster: int, fat_sectors: int, volume_id: int, label: str) -> bytes:
     start = struct.pack("<3s8s", b"\xeb\x58\x90", b"MSWIN4.1")
     common = struct.pack(
-        "<HBHBHHBHHHII", SECTOR, CLUSTER // SECTOR, RESERVED_SECTORS, FATS, 0, 0, MEDIA_FIXED, 0, 32, 64, 0, sectors
+        "<HBHBHHBHHHII", SECTOR, per_cluster, RESERVED_SECTORS, FATS, 0, 0, MEDIA_FIXED, 0, 32, 64, 0, sectors
     )
     own = struct.pack("<IHHIHH12x", fat_sectors, 0, 0, ROOT_CLUSTER, 1, BACKUP_BOOT_SECTOR)
     identity = struct.pack("<BBBI11s8s", 0x80, 0, 0x29, volume_id, label.ljust(11).encode(), b"FAT32   ")

@@ -1,11 +1,14 @@
 #!/bin/sh
-# Finds the disk, proves both layers of the system by dm-verity, makes them / and hands over to systemd.
+# Finds both layers of the system, proves them by dm-verity, makes them / and hands over to systemd. They are partitions of
+# a disk; or files, in the initrd itself (a kexec bundle) or on a medium (a live ISO): then /var is in memory.
 # Fails loudly: when PID 1 exits the kernel panics, and `panic=` on its command line says what happens then.
 
 export PATH=/bin:/usr/sbin DM_DISABLE_UDEV=1
 set -f
 
 DEADLINE=90
+PATIENCE=2
+MEDIUM_MARK=/.extra/credentials/invar-medium.cred
 
 say() {
     echo "<6>invar: $*" >/dev/kmsg
@@ -27,7 +30,7 @@ mount_kernel_file_systems() {
 load_modules() {
     while read -r module; do
         insmod "/lib/modules/$module" 2>/dev/null || say "module $module was not loaded"
-    done </etc/modules
+    done <"$1"
 }
 
 read_command_line() {
@@ -76,9 +79,16 @@ find_disks() {
     [ "$disks" ]
 }
 
+# The drivers of other hypervisors' disks are loaded only where the usual ones have found nothing for a while.
 wait_for_disks() {
+    read -r started rest </proc/uptime
+    late=
     until find_disks; do
         read -r uptime rest </proc/uptime
+        if [ ! "$late" ] && [ $((${uptime%.*} - ${started%.*})) -ge "$PATIENCE" ]; then
+            late=loaded
+            load_modules /etc/modules-late
+        fi
         [ "${uptime%.*}" -lt "$DEADLINE" ] || fail "after $DEADLINE seconds there is no disk with the partitions" \
             "invar-packages, invar-config and invar-var; block devices: $(cd /sys/block && set +f && echo *)"
         usleep 20000
@@ -116,9 +126,45 @@ open_layers() {
         "(looked at:$(for disk in $disks; do echo -n " ${disk##*/}"; done))"
 }
 
+# open_files DIRECTORY: the layers out of packages.img and config.img.
+open_files() {
+    losetup -r /dev/loop0 "$1/packages.img" && losetup -r /dev/loop1 "$1/config.img" &&
+        open_layer packages "$packages" /dev/loop0 && open_layer config "$config" /dev/loop1 && return
+    close_layers
+    losetup -d /dev/loop0
+    losetup -d /dev/loop1
+    return 1
+} 2>/dev/null
+
+# Opens the layers on the first medium, a CD or a stick, that has those of the command line.
+open_medium() {
+    mkdir -p /run/invar/medium
+    while :; do
+        set +f
+        for block in /sys/block/*; do
+            case ${block##*/} in loop* | dm-*) continue ;; esac
+            mount -t iso9660 -o ro "/dev/${block##*/}" /run/invar/medium 2>/dev/null || continue
+            open_files /run/invar/medium && set -f && return
+            umount /run/invar/medium
+        done
+        set -f
+        read -r uptime rest </proc/uptime
+        [ "${uptime%.*}" -lt "$DEADLINE" ] || fail "after $DEADLINE seconds there is no CD or stick with the layers" \
+            "whose root hashes are on the kernel command line; block devices: $(cd /sys/block && set +f && echo *)"
+        usleep 200000
+    done
+}
+
 mount_root() {
     mount -t overlay -o ro,lowerdir=/run/invar/config:/run/invar/packages invar /sysroot ||
         fail "the layers cannot be put on top of each other"
+}
+
+mount_var() {
+    if [ ! "$var_device" ]; then
+        mount -t tmpfs -o mode=755 var /sysroot/var || fail "/var cannot be mounted"
+        return
+    fi
     e2fsck -p "$var_device" >/dev/kmsg 2>&1
     [ $? -lt 4 ] || fail "the file system of /var on $var_device is damaged and e2fsck cannot mend it by itself"
     mount -t ext4 "$var_device" /sysroot/var || fail "/var cannot be mounted from $var_device"
@@ -133,9 +179,19 @@ hand_over() {
 }
 
 mount_kernel_file_systems
-load_modules
+load_modules /etc/modules
 read_command_line
-wait_for_disks
-open_layers
+var_device=
+if [ -d /layers ]; then
+    load_modules /etc/modules-late
+    open_files /layers || fail "the layers in the initrd are not those of the command line, or were altered"
+elif [ -e "$MEDIUM_MARK" ]; then
+    load_modules /etc/modules-late
+    open_medium
+else
+    wait_for_disks
+    open_layers
+fi
 mount_root
+mount_var
 hand_over

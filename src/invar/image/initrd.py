@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -28,9 +28,16 @@ OPTIONAL_MODULES = {
 }
 """Loaded where the kernel has them: an older instance type's disk, faster hashing."""
 
+LATE_MODULES = (
+    *("virtio_scsi", "hv_storvsc", "vmw_pvscsi", "ahci", "ata_piix", "xhci_pci", "uas", "usb_storage"),
+    *("sd_mod", "sr_mod", "isofs", "loop"),
+)
+"""Loaded where the kernel has them and when the layers are in files, or on no disk that the others drive: what other
+hypervisors' disks, CDs and sticks take."""
+
 PROGRAMS = ("usr/sbin/dmsetup", "usr/sbin/e2fsck")
 BUSYBOX = "usr/bin/busybox"
-APPLETS = ("insmod", "mkdir", "mount", "sh", "switch_root", "umount", "usleep")
+APPLETS = ("insmod", "losetup", "mkdir", "mount", "sh", "switch_root", "umount", "usleep")
 MOUNT_POINTS = ("dev", "proc", "run", "sys", "sysroot", "tmp")
 INIT = Path(__file__).with_name("init.sh")
 
@@ -62,6 +69,7 @@ def build_initrd(
             "architecture": architecture,
             "init": hashlib.sha256(init).hexdigest(),
             "kernel": packages.kernel_version,
+            "late": LATE_MODULES,
             "modules": wanted,
             "optional": OPTIONAL_MODULES[architecture],
             "packages": packages.layer.key,
@@ -76,7 +84,7 @@ def build_initrd(
             tree = ModuleTree.read(module_directory(packages))
             archive = write_cpio(
                 {
-                    **_module_nodes(tree, tree.load_order(wanted, OPTIONAL_MODULES[architecture])),
+                    **_module_nodes(tree, wanted, OPTIONAL_MODULES[architecture]),
                     **_program_nodes(tools.root, architecture),
                     "init": CpioFile(init, 0o755),
                     "dev/console": CpioDevice(5, 1),
@@ -100,10 +108,20 @@ def module_directory(packages: PackagesLayer) -> Path:
     return merged if merged.is_dir() else packages.modules / "lib/modules" / packages.kernel_version
 
 
-def _module_nodes(tree: ModuleTree, order: list[str]) -> dict[str, CpioNode]:
-    names = {file: PurePosixPath(file).name.partition(".")[0] + ".ko" for file in order}
-    nodes: dict[str, CpioNode] = {f"lib/modules/{names[file]}": CpioFile(tree.read_module(file)) for file in order}
-    nodes["etc/modules"] = CpioFile("".join(f"{names[file]}\n" for file in order).encode())
+def _module_nodes(tree: ModuleTree, wanted: Sequence[str], optional: Sequence[str]) -> dict[str, CpioNode]:
+    """The modules, and two lists in their order of loading: what is loaded at once, and what later if at all.
+
+    The late ones stay compressed as Debian has them, which takes a third of the room: insmod unpacks them.
+    """
+    first = tree.load_order(wanted, optional)
+    late = [file for file in tree.load_order((), LATE_MODULES) if file not in first]
+    at_once = {PurePosixPath(file).name.partition(".")[0] + ".ko": tree.read_module(file) for file in first}
+    later = {PurePosixPath(file).name: (tree.root / file).read_bytes() for file in late}
+    nodes: dict[str, CpioNode] = {
+        f"lib/modules/{name}": CpioFile(content) for name, content in (at_once | later).items()
+    }
+    for list_, names in (("modules", at_once), ("modules-late", later)):
+        nodes[f"etc/{list_}"] = CpioFile("".join(f"{name}\n" for name in names).encode())
     return nodes
 
 

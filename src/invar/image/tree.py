@@ -105,8 +105,8 @@ def ordered(tree: Tree) -> list[str]:
     return sorted(tree, key=os.fsencode)
 
 
-def write_tar(tree: Tree, output: IO[bytes], manifest: IO[str], mtime: int) -> None:
-    """The tree as a pax archive in byte order with one time stamp, and its manifest: one JSON object a line.
+def write_tar(tree: Tree, output: IO[bytes], manifest: IO[str] | None, mtime: int) -> None:
+    """The tree as a pax archive in byte order with one time stamp, and its manifest if asked: a JSON object a line.
 
     A file's further names are hard links to the first one in order. Hashes in the manifest are SHA-256 in hexadecimal.
     """
@@ -132,7 +132,8 @@ def write_tar(tree: Tree, output: IO[bytes], manifest: IO[str], mtime: int) -> N
             record["target"] = node.target
         else:
             output.write(_header(name, b"5", node, 0, "", mtime))
-        manifest.write(json.dumps(record, sort_keys=True) + "\n")
+        if manifest is not None:
+            manifest.write(json.dumps(record, sort_keys=True) + "\n")
     output.write(bytes(2 * _BLOCK))
 
 

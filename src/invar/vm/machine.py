@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from invar.core.errors import InvarError
 from invar.core.events import Report
@@ -53,13 +52,13 @@ class MachineSpec:
     """
 
     image: Path
-    format: Literal["raw", "qcow2"]
+    format: qemu.DiskFormat
     name: str
     digest: str | None = None
     memory: int = 1024
     cpus: int = 2
     disk_size: int | None = None
-    disk_device: Literal["nvme", "virtio-blk-pci"] = "nvme"
+    disk_device: qemu.DiskDevice = "nvme"
     accelerator: Wanted = "auto"
     forwards: tuple[qemu.Forward, ...] = (qemu.Forward(22),)
     public_keys: dict[str, str] = field(default_factory=dict)

@@ -10,6 +10,9 @@ from hashlib import sha256
 from typing import Literal
 
 Accelerator = Literal["kvm", "tcg"]
+DiskDevice = Literal["nvme", "virtio-blk-pci", "ide-cd"]
+DiskFormat = Literal["raw", "qcow2", "vmdk", "vhdx", "vpc"]
+"""Of the image that a machine starts from, in QEMU's names."""
 
 METADATA_ADDRESS = "169.254.169.254"
 GUEST_ADDRESS = "169.255.0.15"
@@ -67,7 +70,7 @@ class Hardware:
     identity: Identity
     instance_type: str
     disk: str
-    disk_device: Literal["nvme", "virtio-blk-pci"]
+    disk_device: DiskDevice
     firmware_code: str
     firmware_vars: str
     memory: int

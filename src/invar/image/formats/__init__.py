@@ -13,16 +13,25 @@ from invar.core.events import Report
 from invar.image.assemble import Image
 from invar.image.formats.format import Format
 from invar.image.formats.gce import Gce
+from invar.image.formats.iso import Iso
+from invar.image.formats.kexec import Kexec
+from invar.image.formats.lxc import Lxc, LxcMetadata
+from invar.image.formats.oci import Oci
 from invar.image.formats.qcow2 import Qcow2
 from invar.image.formats.raw import AMAZON, RAW_EFI
 from invar.image.formats.vhd import Azure
 from invar.image.formats.vhdx import Vhdx
+from invar.image.formats.vm import Vm
 from invar.image.formats.vmdk import Vmdk
 from invar.image.info import INFO_FILE, image_info
 from invar.image.tools import Tools
 from invar.store.objects import Store
 
-_ALL: tuple[Format, ...] = (AMAZON, Azure(), Gce(), Qcow2(), RAW_EFI, Vhdx(), Vmdk())
+_ALL: tuple[Format, ...] = (
+    *(AMAZON, RAW_EFI, Qcow2(), Vmdk(), Azure(), Vhdx(), Gce()),
+    *(Iso(), Kexec(), Vm()),
+    *(Oci(), Lxc(), LxcMetadata()),
+)
 
 FORMATS: dict[str, Format] = {format_.name: format_ for format_ in _ALL}
 """By name, in the order in which they are listed."""

@@ -48,10 +48,17 @@ def open_files(source: Path, target: Path) -> Iterator[tuple[int, int]]:
     """Descriptors: one to read `source`, one of the new file `target`."""
     reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        writing = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
+        with open_new(target) as writing:
             yield reading, writing
-        finally:
-            os.close(writing)
     finally:
         os.close(reading)
+
+
+@contextmanager
+def open_new(target: Path) -> Iterator[int]:
+    """A descriptor of the new file `target`."""
+    descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -7,12 +7,16 @@
 }:
 let
   inherit (lib) mkOption types;
-  device = "dev-disk-by\\x2dpartlabel-invar\\x2dvar.device";
   grow = pkgs.writeScript "grow-partition" ''
     #!/bin/sh
     # Sizes are in 512-byte sectors; less than 16 MiB behind the partition is not worth a change.
     set -eu
-    partition=$(basename "$(readlink -f /dev/disk/by-partlabel/invar-var)")
+    device=$(findmnt --noheadings --output SOURCE /var)
+    case $device in
+      /dev/*) ;;
+      *) exit 0 ;; # in memory: a live system
+    esac
+    partition=$(basename "$(readlink -f "$device")")
     of=/sys/class/block/$partition
     disk=$(basename "$(readlink -f "$of/..")")
     read -r start < "$of/start"
@@ -37,8 +41,7 @@ in
     systemd.services.growpart = {
       description = "Grow /var to the whole disk";
       wantedBy = [ "multi-user.target" ];
-      after = [ device ];
-      wants = [ device ];
+      unitConfig.ConditionVirtualization = "!container";
       restartIfChanged = false;
       serviceConfig = {
         Type = "oneshot";
