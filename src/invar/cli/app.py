@@ -28,6 +28,7 @@ VERBS = {
     "publish": "invar.cli.publish:publish",
     "images": "invar.cli.images:images",
     "cloud": "invar.cli.cloud:cloud",
+    "terraform": "invar.cli.terraform:terraform",
     "completion": "invar.cli.completion:completion",
 }
 
