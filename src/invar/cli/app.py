@@ -32,6 +32,7 @@ VERBS = {
     "images": "invar.cli.images:images",
     "gc": "invar.cli.gc:gc",
     "cloud": "invar.cli.cloud:cloud",
+    "terraform": "invar.cli.terraform:terraform",
     "completion": "invar.cli.completion:completion",
 }
 

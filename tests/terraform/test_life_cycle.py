@@ -1,0 +1,222 @@
+"""Full life cycles with the real terraform: an image from its first plan to its end, and each way that can go wrong."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from invar.aws.client import Cloud
+from invar.aws.images import find_images
+from invar.localcloud.process import control
+from invar.localcloud.record import CloudRecord
+from terraform.conftest import Project
+
+pytestmark = pytest.mark.build
+
+REGIONS = ("eu-west-1", "us-east-1")
+
+
+def image(web: Path, *, more: str = "", regions: tuple[str, ...] = REGIONS) -> str:
+    """A project with one image."""
+    listed = ", ".join(f'"{region}"' for region in regions)
+    return f"""
+resource "invar_image" "web" {{
+  configuration = "{web}"
+  regions       = [{listed}]
+  {more}
+}}
+"""
+
+
+def rename(web: Path, name: str) -> None:
+    """Change one line of the configuration."""
+    path = web / "web.nix"
+    changed = re.sub(r'greeting = ".*"', f'greeting = "{name} answers"', path.read_text())
+    assert changed != path.read_text()
+    path.write_text(changed)
+
+
+@pytest.fixture
+def cloud(environment: dict[str, str]) -> Cloud:
+    return Cloud(endpoint_url=environment["AWS_ENDPOINT_URL"], keys=("test", "test"), region="us-east-1")
+
+
+def test_an_image_is_planned_made_changed_found_imported_and_destroyed(
+    make_project: Callable[[str], Project], web: Path, cloud: Cloud
+) -> None:
+    project = make_project(image(web, more='on_destroy = "delete"'))
+    change = project.plan()["resource_changes"][0]["change"]
+    digest = change["after"]["system_digest"]
+    assert re.fullmatch("[0-9a-f]{64}", digest)
+    assert change["actions"] == ["create"] and change["after_unknown"]["amis"] is True
+    project.succeed("apply", "plan.bin")
+    first = project.state()["invar_image.web"]
+    assert first["system_digest"] == digest and sorted(first["amis"]) == sorted(REGIONS)
+    assert "No changes" in project.succeed("plan")
+
+    rename(web, "second")
+    change = project.plan()["resource_changes"][0]["change"]
+    assert change["actions"] == ["update"] and change["after"]["system_digest"] != digest
+    project.succeed("apply", "plan.bin")
+    second = project.state()["invar_image.web"]
+    assert second["generation"] == first["generation"] + 1
+    for region in REGIONS:
+        there = {each.id for each in find_images(cloud, region, tags={})}
+        assert {first["amis"][region], second["amis"][region]} <= there
+
+    project.write(
+        image(web, more='on_destroy = "delete"')
+        + f"""
+data "invar_image" "first" {{
+  name       = "{first["name"]}"
+  regions    = ["us-east-1"]
+  generation = {first["generation"]}
+}}
+"""
+    )
+    project.succeed("apply", "-auto-approve")
+    assert project.state()["data.invar_image.first"]["amis"] == {"us-east-1": first["amis"]["us-east-1"]}
+
+    project.succeed("state", "rm", "invar_image.web")
+    project.succeed("import", "invar_image.web", f"{second['name']}:{digest_of(second)}:{','.join(REGIONS)}")
+    assert project.state()["invar_image.web"]["amis"] == second["amis"]
+    project.succeed("apply", "-auto-approve")
+    assert project.state()["invar_image.web"]["amis"] == second["amis"]
+
+    project.succeed("destroy", "-auto-approve")
+    for region in REGIONS:
+        there = {each.id for each in find_images(cloud, region, tags={})}
+        assert second["amis"][region] not in there and first["amis"][region] in there
+
+
+def digest_of(values: dict[str, object]) -> str:
+    digest = values["system_digest"]
+    assert isinstance(digest, str)
+    return digest
+
+
+def test_a_deleted_image_is_made_again(make_project: Callable[[str], Project], web: Path, cloud: Cloud) -> None:
+    project = make_project(image(web))
+    project.succeed("apply", "-auto-approve")
+    before = project.state()["invar_image.web"]["amis"]
+    cloud.ec2("eu-west-1").deregister_image(ImageId=before["eu-west-1"])
+    change = project.plan()["resource_changes"][0]["change"]
+    assert change["actions"] == ["update"]
+    project.succeed("apply", "plan.bin")
+    after = project.state()["invar_image.web"]["amis"]
+    assert after["us-east-1"] == before["us-east-1"] and after["eu-west-1"] != before["eu-west-1"]
+
+
+def test_a_failing_apply_keeps_the_old_images_and_says_where(
+    make_project: Callable[[str], Project], web: Path, cloud_record: CloudRecord
+) -> None:
+    project = make_project(image(web))
+    project.succeed("apply", "-auto-approve")
+    before = project.state()["invar_image.web"]
+    rename(web, "failing")
+    fault = {"operation": "CopyImage", "action": "error", "code": "UnauthorizedOperation", "status": 403, "times": None}
+    control(cloud_record, "POST", "faults", fault)
+    try:
+        failed = project.run("apply", "-auto-approve")
+    finally:
+        control(cloud_record, "DELETE", "faults")
+    assert failed.code == 1
+    assert "UnauthorizedOperation" in failed.text and "ec2:CopyImage" in failed.text and "log:" in failed.text
+    assert project.state()["invar_image.web"] == before
+    project.succeed("apply", "-auto-approve")
+    after = project.state()["invar_image.web"]
+    assert sorted(after["amis"]) == sorted(REGIONS) and after["generation"] > before["generation"]
+
+
+def test_ctrl_c_ends_at_once_keeps_the_state_and_the_next_apply_finishes(
+    make_project: Callable[[str], Project], web: Path, cloud_record: CloudRecord
+) -> None:
+    project = make_project(image(web))
+    project.succeed("apply", "-auto-approve")
+    before = project.state()["invar_image.web"]
+    rename(web, "interrupted")
+    control(cloud_record, "POST", "faults", {"operation": "PutSnapshotBlock", "latency": 8.0, "times": None})
+    try:
+        process = project.begin("apply", "-auto-approve")
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Modifying..." in line:
+                break
+        time.sleep(2)
+        stopped = project.interrupt(process)
+    finally:
+        control(cloud_record, "DELETE", "faults")
+    assert stopped.code == 1 and "Interrupted" in stopped.text, stopped.text
+    assert project.state()["invar_image.web"] == before
+    project.succeed("apply", "-auto-approve")
+    after = project.state()["invar_image.web"]
+    assert after["generation"] > before["generation"] and sorted(after["amis"]) == sorted(REGIONS)
+
+
+def test_a_system_is_evaluated_with_the_options_asked_for(make_project: Callable[[str], Project], web: Path) -> None:
+    project = make_project(
+        f"""
+data "invar_system" "web" {{
+  configuration = "{web}"
+  options       = ["networking.firewall.allowedTCPPorts"]
+}}
+output "ports" {{ value = jsondecode(data.invar_system.web.values["networking.firewall.allowedTCPPorts"]) }}
+"""
+    )
+    project.succeed("apply", "-auto-approve")
+    values = project.state()["data.invar_system.web"]
+    assert values["host_name"] == "production-web-01" and "nginx" in values["packages"]
+    assert "22" in project.succeed("output", "-json", "ports")
+
+
+def test_a_fault_in_the_configuration_is_told_at_its_attribute_with_the_line(
+    make_project: Callable[[str], Project], web: Path
+) -> None:
+    project = make_project(image(web))
+    (web / "configuration.nix").write_text("{\n  services.opensh.enable = true;\n}\n")
+    failed = project.run("plan")
+    assert failed.code == 1
+    assert "configuration.nix:2" in failed.text and "services.openssh" in failed.text
+    assert re.search(r"on main.tf line \d+, in resource \"invar_image\" \"web\"", failed.text)
+
+
+def image_with(lines: str) -> str:
+    return f'resource "invar_image" "web" {{\n{lines}\n}}'
+
+
+GOOD = 'configuration = "."\nregions = ["us-east-1"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (image_with('configuration = "."\nregions = ["europe"]'), "is no region"),
+        (image_with('configuration = "."\nregions = []'), "No region"),
+        (image_with('configuration = "."\nregions = 3'), "list of string required"),
+        (image_with('configuration = "."'), 'argument "regions" is required'),
+        (image_with(GOOD + 'on_destroy = "keep"'), "retain"),
+        (image_with(GOOD + 'share_with = ["1"]'), "12 digits"),
+        (image_with(GOOD + "volume_size = 1.5"), "whole number"),
+        (image_with(GOOD + 'kms_keys = { eu-west-1 = "arn" }'), "none of the regions"),
+        ('data "invar_image" "web" {\nname = "nothing"\nregions = ["us-east-1"]\n}', "there is no image of nothing"),
+        ('data "invar_system" "web" {\nconfiguration = "./nowhere"\n}', "no configuration at"),
+    ],
+)
+def test_bad_input_is_refused_with_its_place(make_project: Callable[[str], Project], text: str, said: str) -> None:
+    project = make_project("")
+    project.write(text)
+    failed = project.run("plan")
+    assert failed.code == 1
+    assert said.lower() in " ".join(failed.text.replace("│", " ").lower().split())
+    assert "on main.tf line" in failed.text
+
+
+def test_a_missing_invar_is_told(make_project: Callable[[str], Project]) -> None:
+    project = make_project('data "invar_image" "web" {\n name = "a"\n regions = ["us-east-1"]\n}')
+    lost = Project(project.directory, {**project.environment, "INVAR_COMMAND": "/nowhere/invar"})
+    failed = lost.run("plan")
+    assert failed.code == 1 and "needs the command invar" in " ".join(failed.text.split())
