@@ -101,6 +101,8 @@ class NativeEngine:
 
     def value(self, project: Project, show: Callable[[Configuration], str]) -> str:
         """What `show` makes of the evaluated configuration, as text."""
+        if project.target is not None:
+            return project.target.value(self._universe(project), self.report, show)
         return evaluate_value(
             project.configuration,
             self._universe(project),
@@ -118,7 +120,8 @@ class NativeEngine:
         """
         from invar.debian.resolve import make_lock, open_universe  # loads OpenPGP and HTTP, of use here only
 
-        previous = read_lock(project.lock) if project.lock.exists() else None
+        existing = next((path for path in (project.lock, project.seed) if path is not None and path.exists()), None)
+        previous = read_lock(existing) if existing is not None else None
         mirrors = self._mirrors(previous)
         now = datetime.now(UTC)
         pinned = None if update else previous
@@ -137,8 +140,9 @@ class NativeEngine:
             architecture=ARCHITECTURE,
             universe=universe,
         )
-        differs = lock != previous
+        differs = lock != previous or not project.lock.exists()
         if differs and not dry_run:
+            project.check_writable()
             write_lock(lock, project.lock)
         return Locked(lock, tuple(diff_locks(previous, lock)), differs)
 
@@ -198,6 +202,8 @@ class NativeEngine:
         return LockedUniverse(read_lock(project.lock)) if project.lock.exists() else EmptyUniverse()
 
     def _evaluate(self, project: Project, universe: Universe) -> Evaluation:
+        if project.target is not None:
+            return project.target.evaluate(universe, self.report)
         return evaluate(
             project.configuration,
             universe,
