@@ -33,12 +33,10 @@ def lock(context: click.Context, place: Path, update: bool, dry_run: bool, as_js
     invar lock --update             take security updates
     invar lock --update --dry-run   see them first
     """
-    from invar.engines.project import Project
-
     session = session_of(context)
     with session.reporting() as report:
         engine = session.engine(report)
-        project = Project.at(place)
+        project = engine.project(place)
         locked = engine.lock(project, update=update, dry_run=dry_run)
     if as_json:
         print_json(
@@ -81,8 +79,7 @@ def lock(context: click.Context, place: Path, update: bool, dry_run: bool, as_js
     "--format",
     "formats",
     multiple=True,
-    default=("amazon",),
-    show_default="amazon",
+    show_default="amazon, or what a flake's output is",
     metavar="NAME[,NAME...]",
     help="See `invar formats`. Several, of one and the same system: repeat it, or separate them by commas.",
 )
@@ -107,13 +104,14 @@ def build(context: click.Context, place: Path, formats: tuple[str, ...], out: Pa
     invar build . --json | jq -r .system_digest
     """
     from invar.cli.summary import build_result, print_build
-    from invar.engines.project import Project
     from invar.image.formats.place import copy_artifacts
 
     session = session_of(context)
     with session.reporting() as report:
         engine = session.engine(report)
-        built = engine.build(Project.at(place), *(name for listed in formats for name in listed.split(",")))
+        project = engine.project(place)
+        wanted = [name for listed in formats for name in listed.split(",")]
+        built = engine.build(project, *(wanted or [project.format or "amazon"]))
         paths = copy_artifacts(built.artifacts, out) if out else [artifact.file for artifact in built.artifacts]
     result = build_result(built, paths, report)
     if as_json:

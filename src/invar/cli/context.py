@@ -34,12 +34,24 @@ class Session:
     mirrors: tuple[str, ...]
     quiet: bool
     show_trace: bool
+    offline: bool = False
+    impure: bool = False
+    override_inputs: tuple[tuple[str, str], ...] = ()
 
     def engine(self, report: Report) -> NativeEngine:
         """The engine that builds this user's configurations."""
         from invar.engines.native import NativeEngine
 
-        return NativeEngine(self.home, report, mirrors=self.mirrors, environment=os.environ, show_trace=self.show_trace)
+        return NativeEngine(
+            self.home,
+            report,
+            mirrors=self.mirrors,
+            environment=os.environ,
+            show_trace=self.show_trace,
+            offline=self.offline,
+            impure=self.impure,
+            override_inputs=dict(self.override_inputs),
+        )
 
     @contextmanager
     def reporting(self) -> Iterator[Report]:

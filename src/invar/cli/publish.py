@@ -137,7 +137,6 @@ def publish(
     invar publish . --local                   into the local cloud
     """
     import invar
-    from invar.engines.project import Project
     from invar.fleet.native import native_artifact
     from invar.fleet.publish import Destination
     from invar.fleet.publish import publish as publish_image
@@ -163,10 +162,10 @@ def publish(
         throughput=throughput,
         deprecate_after=deprecate_after,
     )
-    project = Project.at(place)
     cloud.require_credentials()
     with session.reporting() as report:
         engine = session.engine(report)
+        project = engine.project(place)
         built = engine.build(project, "amazon")
         source = find_source(project.configuration, report)
         artifact = native_artifact(built, source, engine.store, report)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
+from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Report
 from invar.core.home import Home
 from invar.debian.changes import Change, diff_locks
@@ -14,6 +16,9 @@ from invar.debian.mirrors import Mirrors, find_mirrors
 from invar.engines.evidence import files_of, inputs_of, make_documents
 from invar.engines.project import Project
 from invar.engines.repository import Revision, revision_of
+from invar.flakes.flake import Flake, open_flake
+from invar.flakes.place import flake_at
+from invar.flakes.settings import Settings
 from invar.image.assemble import Image, assemble
 from invar.image.config_layer import build_config_layer
 from invar.image.documents import BuildRecord, attach
@@ -84,6 +89,9 @@ class NativeEngine:
         mirrors: tuple[str, ...] = (),
         environment: Mapping[str, str],
         show_trace: bool = False,
+        offline: bool = False,
+        impure: bool = False,
+        override_inputs: Mapping[str, str] | None = None,
     ) -> None:
         self.home = home
         self.report = report
@@ -93,7 +101,33 @@ class NativeEngine:
         self._mirror_options = mirrors
         self._environment = environment
         self._show_trace = show_trace
-        self.fetcher = Fetchers(self.store, home.cache, report, environment)
+        self.fetcher = Fetchers(self.store, home.cache, report, environment, offline=offline)
+        self.flakes = Settings(
+            cache_dir=home.code,
+            fetcher=self.fetcher,
+            overrides=override_inputs or {},
+            impure=impure,
+            show_trace=show_trace,
+            environment=environment,
+        )
+        """How flakes are read."""
+
+    def project(self, place: Path | str) -> Project:
+        """The configuration at a directory, a .nix file, or a flake's output (DIR#NAME). Raises InvarError."""
+        return Project.at(place, self.flakes, self.report)
+
+    def flake(self, place: Path | str, *, update: frozenset[tuple[str, ...]] | None = frozenset()) -> Flake:
+        """The flake at a place, its inputs locked; those of `update` (None: all) anew. Raises InvarError."""
+        reference = flake_at(str(place))
+        if reference is None:
+            raise InvarError(
+                f"{place or '.'} is no flake", hint="a flake is a directory with a flake.nix", exit_code=ExitCode.USAGE
+            )
+        return open_flake(reference, self.flakes, self.report, update=update)
+
+    def universe_of(self, lock: Path) -> Universe:
+        """The packages of a lock, as evaluation sees them."""
+        return LockedUniverse(read_lock(lock))
 
     def evaluate(self, project: Project) -> Evaluation:
         """The configuration under its lock; without a lock, versions and store paths of packages are unknown."""

@@ -1,4 +1,4 @@
-"""Where a configuration lives: a directory with a configuration.nix, a .nix file, or an output of a flake; and its lock."""
+"""Where a configuration lives (a directory, a .nix file, or an output of a flake), and where its lock is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from invar.core.events import Report
 from invar.core.home import Home
 
 if TYPE_CHECKING:
-    from invar.flakes.flake import Settings
+    from invar.flakes.settings import Settings
     from invar.flakes.target import Target
 
 
@@ -38,7 +38,8 @@ class Project:
 
         flake = flake_at(reference)
         if flake is not None:
-            from invar.flakes.flake import Settings, open_flake
+            from invar.flakes.flake import open_flake
+            from invar.flakes.settings import Settings
             from invar.flakes.target import open_target
 
             used = settings or Settings(cache_dir=Home.from_environment().code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,13 +15,13 @@ from invar.flakes.lockfile import LOCK_FILE, Inputs, lock_text, read_lock_file
 from invar.flakes.locking import Locker, Place, Wishes, unknown_updates
 from invar.flakes.manifest import Manifest, input_reference
 from invar.flakes.outputs import Outputs
+from invar.flakes.place import git_root
 from invar.flakes.provided import library_prefix, provided_object
 from invar.flakes.registry import registry_files
-from invar.flakes.place import git_root
+from invar.flakes.settings import Settings
 from invar.flakes.source import git, sources_of
 from invar.flakes.universe import DeferredUniverse
 from invar.nix import Evaluator, NixError, Thunk, with_big_stack
-from invar.nix.fetching import Fetcher, NoFetcher
 from invar.nix.input_urls import format_input
 from invar.nixos.library import LIBRARY, add_library
 from invar.nixos.objects import Objects
@@ -31,24 +31,11 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How flakes are read. `overrides`: ways of inputs ("a/b") to URLs. `write`: flake.lock may be written."""
-
-    cache_dir: Path | None = None
-    fetcher: Fetcher = field(default_factory=NoFetcher)
-    overrides: Mapping[str, str] = field(default_factory=dict)
-    impure: bool = False
-    show_trace: bool = False
-    write: bool = True
-    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-
-
-@dataclass(frozen=True, slots=True)
 class Flake:
     """A flake whose inputs are locked. `value` is evaluated on demand; errors become readable by `explained`.
 
-    `lock_before` and `inputs` are flake.lock as it was and as it should be; `universe` is bound before packages' versions
-    are asked for.
+    `lock_before` and `inputs` are flake.lock as it was and as it should be; `universe` is bound before versions of
+    packages are asked for.
     """
 
     place: Place
@@ -95,7 +82,11 @@ class Flake:
 
 
 def open_flake(
-    reference: Mapping[str, Any], settings: Settings, report: Report, *, update: frozenset[tuple[str, ...]] | None = frozenset()
+    reference: Mapping[str, Any],
+    settings: Settings,
+    report: Report,
+    *,
+    update: frozenset[tuple[str, ...]] | None = frozenset(),
 ) -> Flake:
     """Find a flake and lock its inputs. flake.lock is written when it has to change (and `settings.write`).
 
@@ -109,6 +100,7 @@ def open_flake(
         allowed_roots=None if settings.impure else (LIBRARY,),
         on_trace=report.note,
         on_warn=report.warn,
+        fetcher=settings.fetcher,
     )
     evaluator.store_objects[library_prefix()] = provided_object("nixpkgs")
     objects = add_library(evaluator, universe, lib=f"{library_prefix()}/lib")
@@ -131,9 +123,7 @@ def open_flake(
             _check_update(update, inputs)
         ready = Outputs(evaluator, locker, place, inputs)
         ready.places.update(outputs.places)
-        return Flake(
-            place, reference, manifest, before, inputs, evaluator, objects, universe, ready, settings
-        )
+        return Flake(place, reference, manifest, before, inputs, evaluator, objects, universe, ready, settings)
 
     opened = explained(work, evaluator, outputs, settings)
     if settings.write and not overrides and opened.lock_differs and opened.editable:
@@ -160,111 +150,10 @@ def write_lock_file(flake: Flake, report: Report) -> None:
     root = git_root(flake.place.real)
     if fresh and root is not None and flake.reference["type"] == "git":
         git(root, "add", "--force", "--intent-to-add", "--", str(path))
-
-
-def explained(self, work: Callable[[], T]) -> T:
-        """`work()` on a deep stack, its errors told with the user's own files. Raises InvarError."""
-        return explained(work, self.evaluator, self.outputs, self.settings)
-
-
-def open_flake(
-    reference: Mapping[str, Any], settings: Settings, report: Report, *, update: frozenset[tuple[str, ...]] | None = frozenset()
-) -> Flake:
-    """Find a flake and lock its inputs. flake.lock is written when it has to change (and `settings.write`).
-
-    `update` are inputs to lock anew, None for all. Raises InvarError.
-    """
-    sources = Sources(report, settings.fetcher, registry_files(settings.environment))
-    universe = DeferredUniverse()
-    evaluator = Evaluator(
-        cache_dir=settings.cache_dir,
-        pure=not settings.impure,
-        allowed_roots=None if settings.impure else (LIBRARY,),
-        on_trace=report.note,
-        on_warn=report.warn,
-    )
-    evaluator.store_objects[library_prefix()] = provided_object("nixpkgs")
-    objects = add_library(evaluator, universe, lib=f"{library_prefix()}/lib")
-    place = _place(reference, sources)
-    overrides = {tuple(way.split("/")): _override(url) for way, url in settings.overrides.items()}
-    wishes = Wishes(update, overrides)
-    outputs: Outputs
-
-    def manifest_of(where: Place) -> Manifest:
-        return outputs.manifest_of(where)
-
-    locker = Locker(sources, wishes, manifest_of)
-    outputs = Outputs(evaluator, locker, place, {})
-
-    def work() -> Flake:
-        manifest = outputs.manifest_of(place)
-        before = read_lock_file(place.real / LOCK_FILE)
-        inputs = locker.lock(place, manifest, before)
-        if update:
-            _check_update(update, inputs)
-        ready = Outputs(evaluator, locker, place, inputs)
-        ready.places.update(outputs.places)
-        return Flake(
-            place, reference, manifest, before, inputs, evaluator, objects, universe, ready, settings
-        )
-
-    opened = explained(work, evaluator, outputs, settings)
-    if settings.write and not overrides and opened.lock_differs and opened.editable:
-        write_lock_file(opened, report)
-        return open_flake(reference, settings, report)
-    return opened
-
-
-def write_lock_file(flake: Flake, report: Report) -> None:
-    """Put flake.lock beside flake.nix, whole or not at all; git is told of a new one, as Nix does."""
-    path = flake.lock_path
-    fresh = not path.exists()
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        temporary.write_text(lock_text(flake.inputs), encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise InvarError(
-            f"cannot write {path}", why=error.strerror, hint="--no-write-lock-file uses the inputs without writing it"
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    report.note(f"{'wrote' if fresh else 'updated'} {path}")
-    root = git_root(flake.place.real)
-    if fresh and root is not None and flake.reference["type"] == "git":
-        git(root, "add", "--force", "--intent-to-add", "--", str(path))
-
-
-def flake_directory(place: Path) -> Path | None:
-    """The flake that a directory belongs to: itself, or the nearest above it with a flake.nix, within its repository."""
-    directory = place.expanduser().absolute()
-    if (directory / FLAKE).is_file():
-        return directory
-    if (directory / "configuration.nix").is_file() or not directory.is_dir():
-        return None
-    root = git_root(directory)
-    if root is None:
-        return None
-    for above in directory.parents:
-        if (above / FLAKE).is_file():
-            return above
-        if above == root:
-            return None
-    return None
-
-
-def local_reference(directory: Path) -> dict[str, Any]:
-    """How Nix takes a directory: as a git work tree if it is in one, else as a path."""
-    resolved = directory.resolve()
-    root = git_root(resolved)
-    if root is None:
-        return {"type": "path", "path": str(resolved)}
-    inside = str(resolved.relative_to(root))
-    return {"type": "git", "url": f"file://{root}", **({} if inside == "." else {"dir": inside})}
 
 
 def explained(work: Callable[[], T], evaluator: Evaluator, outputs: Outputs, settings: Settings) -> T:
-    """`work()` on a deep stack. What is wrong in the language is raised as InvarError, with the user's own files in it."""
+    """`work()` on a deep stack. A fault of the language is raised as InvarError that names the user's own files."""
 
     def places(text: str | None) -> str | None:
         return None if text is None else sources_of(text, outputs.places)

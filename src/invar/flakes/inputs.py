@@ -22,7 +22,7 @@ LOCKED_ALWAYS = ("type", "path", "url", "owner", "repo", "host", "dir", "submodu
 
 @dataclass(slots=True)
 class Sources:
-    """Where trees come from. `registries` are files of names; `fetcher` gets what is not a directory of this machine."""
+    """Where trees come from. `registries` are files of names; `fetcher` gets what is no directory of this machine."""
 
     report: Report
     fetcher: Fetcher = field(default_factory=NoFetcher)

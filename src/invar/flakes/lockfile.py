@@ -27,9 +27,10 @@ class Follows:
 
 @dataclass(slots=True)
 class Locked:
-    """An input as it is locked, with its own inputs. `original` is what was asked for, both are attributes of `fetchTree`.
+    """An input as it is locked, with its own inputs.
 
-    `parent` is set for a path relative to the input (way from the root) whose flake.nix names it.
+    `original` is what was asked for; both are attributes of `fetchTree`. `parent` is set for a path relative to the
+    input (its way from the root) whose flake.nix names it.
     """
 
     original: dict[str, Any]
@@ -181,5 +182,12 @@ class _Writer:
 
 
 def same_original(one: TreeAttributes, other: TreeAttributes) -> bool:
-    """Whether two inputs ask for the same."""
-    return dict(one) == dict(other)
+    """Whether two inputs ask for the same. Nix before 2.14 left `dir` in the URL too."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(attributes: TreeAttributes) -> dict[str, Any]:
+    suffix = f"?dir={attributes['dir']}" if "dir" in attributes else ""
+    if suffix and str(attributes.get("url", "")).endswith(suffix):
+        return {**attributes, "url": str(attributes["url"]).removesuffix(suffix)}
+    return dict(attributes)

@@ -1,7 +1,7 @@
 """From what flake.nix files declare and what flake.lock had to the graph of inputs, locked. The rules are Nix's own.
 
-What is locked stays while the flake asks for the same; an input's own inputs come from its own flake.lock first; `follows`
-and inputs declared for an input go over what that input itself says.
+What is locked stays while the flake asks for the same; an input's own inputs come from its own flake.lock first;
+`follows` and inputs declared for an input go over what that input itself says.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Locker:
         inside = {over: declared for over, declared in self._over.items() if over[: len(way)] == way and over != way}
         agree = all(self._agrees(known, over[len(way) :], declared) for over, declared in inside.items())
         update = self._wishes.update or frozenset()
-        if agree and not any(one[: len(way)] == way for one in update) or not known.flake:
+        if (agree and not any(one[: len(way)] == way for one in update)) or not known.flake:
             node.inputs = known.inputs
         else:
             node.inputs = self._below(self.place(known.locked, asked.place, way), known.inputs, way, stack)
@@ -168,7 +168,9 @@ class Locker:
 
     def _below(self, place: Place, old: Inputs, way: Way, stack: tuple[Place, ...]) -> Inputs:
         if any(place.real == other.real for other in stack):
-            raise InvarError(f"the input '{'/'.join(way)}' is a flake that it is itself an input of", where=str(place.real))
+            raise InvarError(
+                f"the input '{'/'.join(way)}' is a flake that it is itself an input of", where=str(place.real)
+            )
         return self._inputs(self._manifest_of(place).inputs, old, way, place, (*stack, place))
 
     def place(self, reference: Mapping[str, Any], by: Place, way: Way) -> Place:

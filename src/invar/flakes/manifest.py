@@ -88,7 +88,7 @@ def read_manifest(evaluator: Evaluator, directory: str) -> Manifest:
 
 def _untracked(evaluator: Evaluator, path: str) -> str | None:
     try:
-        evaluator.real(path)
+        evaluator.place(path)
     except NixError as error:
         return error.hint
     return None
@@ -96,10 +96,7 @@ def _untracked(evaluator: Evaluator, path: str) -> str | None:
 
 def _inputs(value: Value, path: str) -> dict[str, Input]:
     declared = _expect(value, dict, f"flake '{path}': inputs")
-    return {
-        str(name): _input(str(name), force(declared[name]), path, top=True)
-        for name in sorted(declared)
-    }
+    return {str(name): _input(str(name), force(declared[name]), path, top=True) for name in sorted(declared)}
 
 
 def _input(name: str, value: Value, path: str, *, top: bool) -> Input:

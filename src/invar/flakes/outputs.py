@@ -85,7 +85,7 @@ class Outputs:
             target = at(self._inputs, edge.path)
             if target is None:
                 return self.value()
-            edge, way = target, edge.path
+            way, edge = edge.path, target
         if id(edge) not in self._values:
             self._held.append(edge)
             self._values[id(edge)] = self._node(edge, way, by)

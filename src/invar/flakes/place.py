@@ -20,14 +20,19 @@ def flake_at(text: str) -> dict[str, Any] | None:
 
     Raises InvarError for a URL that is none.
     """
-    if _SCHEME.match(text):
+    if is_url(text):
         return _of_url(text)
     directory = flake_directory(Path(text or "."))
     return local_reference(directory) if directory is not None else None
 
 
+def is_url(text: str) -> bool:
+    """Whether a reference is a URL and not a place on this machine."""
+    return _SCHEME.match(text) is not None
+
+
 def flake_directory(place: Path) -> Path | None:
-    """The flake that a directory belongs to: itself, or the nearest above it with a flake.nix, within its repository."""
+    """The flake that a directory belongs to: itself, or the nearest above it, within its repository."""
     directory = place.expanduser().absolute()
     if directory.name == FLAKE and directory.is_file():
         return directory.parent
@@ -71,7 +76,9 @@ def _of_url(text: str) -> dict[str, Any]:
     try:
         reference = dict(parse_input_url(text))
     except NixError as error:
-        raise InvarError(f"{text} is no flake reference", why=str(error), hint=error.hint, exit_code=ExitCode.USAGE) from None
+        raise InvarError(
+            f"{text} is no flake reference", why=str(error), hint=error.hint, exit_code=ExitCode.USAGE
+        ) from None
     if reference["type"] == "path" and not str(reference["path"]).startswith("/"):
         reference["path"] = str(Path(str(reference["path"])).absolute())
     return reference

@@ -21,7 +21,7 @@ UNTRACKED = "The file is not tracked by Git: `git add` it (`git add --intent-to-
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A tree: `root` is where it lies, `attributes` what `fetchTree` tells of it (type, rev, lastModified in seconds ...).
+    """A tree: `root` is where it lies, `attributes` what `fetchTree` tells of it (type, rev, lastModified ...).
 
     `dropped` are the paths below `root` that are no part of it. `editable` tells that it is the user's own directory.
     """

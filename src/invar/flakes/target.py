@@ -18,7 +18,9 @@ from invar.nixos.names import Universe
 from invar.system.evaluate import Evaluation, evaluation_of
 
 SYSTEM = "x86_64-linux"
-NOT_AN_IMAGE = "`invar build` takes images and configurations: packages.SYSTEM.NAME made by nixosGenerate, nixosConfigurations.NAME"
+NOT_AN_IMAGE = (
+    "it takes configurations and images of them: nixosConfigurations.NAME, packages.SYSTEM.NAME made by nixosGenerate"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,25 @@ class Target:
         return configuration
 
 
+def flake_value(
+    flake: Flake, order: list[Attributes], universe_at: Callable[[Path], Universe], show_value: Callable[[Value], str]
+) -> str:
+    """What `show_value` makes of the first attribute of an order of search, as text. Raises InvarError.
+
+    What belongs to a configuration is seen with the packages of its lock: `universe_at` reads that.
+    """
+
+    def work() -> str:
+        for path in order:
+            lock = _lock_on_the_way(flake, path)
+            if lock is not None and lock.exists():
+                flake.universe.bind(universe_at(lock))
+                break
+        return show_value(find(flake.value, order, what=flake.name).value)
+
+    return flake.explained(work)
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """What a configuration's or an image's value holds. `base` tells one configuration from another, by identity."""
@@ -125,13 +146,32 @@ def _target(flake: Flake, fragment: str) -> Target:
             hint="`--engine nix` builds any derivation with your own Nix",
             exit_code=ExitCode.USAGE,
         )
+    name, lock, seed = _lock(flake, found, part)
+    return Target(flake, fragment, found.path, name, part.format, lock, seed)
+
+
+def _lock(flake: Flake, found: Found, part: Part) -> tuple[str, Path, Path | None]:
+    """The configuration's name, its lock, and the lock whose versions a new one keeps."""
     name, several = _name(flake, found, part)
     directory = flake.place.real
     plain = directory / "invar.lock"
-    lock = directory / f"invar-{name}.lock" if several else plain
-    return Target(
-        flake, fragment, found.path, name, part.format, lock, plain if several and not lock.exists() else None
-    )
+    if not several:
+        return name, plain, None
+    own = directory / f"invar-{name}.lock"
+    return name, own, None if own.exists() else plain
+
+
+def _lock_on_the_way(flake: Flake, path: Attributes) -> Path | None:
+    """The lock of the configuration that an attribute lies in."""
+    value = force(flake.value)
+    for index, step in enumerate(path):
+        if not isinstance(value, dict) or step not in value:
+            return None
+        value = force(value[step])
+        part = configuration_part(value)
+        if part is not None:
+            return _lock(flake, Found(path[: index + 1], value), part)[1]
+    return None
 
 
 def _found(flake: Flake, fragment: str) -> Found:

@@ -11,7 +11,6 @@ from typing import Any
 from invar.core.errors import ExitCode, InvarError
 from invar.debian.lock import Lock, read_lock
 from invar.engines.native import NativeEngine
-from invar.engines.project import Project
 from invar.engines.repository import checked_out
 from invar.image.documents import RECORD_FILE, BuildRecord, json_object, read_documents
 from invar.image.info import INFO_FILE
@@ -83,7 +82,7 @@ def image_directory(name: str, store: Store) -> Path | None:
 
 def configuration_subject(label: str, place: Path, engine: NativeEngine) -> Subject:
     """A configuration, evaluated under its lock if it has one. Raises InvarError."""
-    project = Project.at(place)
+    project = engine.project(place)
     evaluation = engine.evaluate(project)
     lock = read_lock(project.lock) if project.lock.exists() else None
     return Subject(label, evaluation.system, lock, settings(evaluation))

@@ -1,4 +1,4 @@
-"""The module library as an evaluator has it: `builtins.invarModules` and `builtins.invarPackages`, and where its files are."""
+"""The module library as an evaluator has it: `builtins.invarModules`, `builtins.invarPackages`, and its files."""
 
 from __future__ import annotations
 

@@ -121,9 +121,7 @@ def make_packages(
         return pending(Meaning(name, (name,), name, None, ()))
 
     def with_overlays(given: Value) -> Value:
-        return make_packages(
-            universe, objects, system=system, overlays=list(force(given)), load_builders=load_builders
-        )
+        return make_packages(universe, objects, system=system, overlays=list(force(given)), load_builders=load_builders)
 
     python = PackageSet(
         {},
@@ -131,9 +129,10 @@ def make_packages(
         lambda: (name.removeprefix(PYTHON_PREFIX) for name in debian_names() if name.startswith(PYTHON_PREFIX)),
     )
     base = PackageSet({}, make, lambda: iter({*curated(), *debian_names()}))
-    final = base
+    layers = [base]
     for overlay in overlays:
-        final = _overlaid(final, overlay, lambda: final)
+        layers.append(_overlaid(layers[-1], overlay, lambda: layers[-1]))
+    final = layers[-1]
     builders = force(
         load_builders(
             {

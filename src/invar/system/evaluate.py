@@ -11,7 +11,8 @@ from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.nix import NixError, NixString, deep_force, render, with_big_stack
 from invar.nix.fetching import Fetcher
-from invar.nixos.configuration import LIBRARY, Configuration, evaluate_configuration
+from invar.nixos.configuration import Configuration, evaluate_configuration
+from invar.nixos.library import LIBRARY
 from invar.nixos.names import Universe
 from invar.nixos.objects import Object
 from invar.system.decode import system_from_data
