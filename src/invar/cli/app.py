@@ -19,6 +19,7 @@ VERBS = {
     "diff": "invar.cli.compare:diff",
     "sbom": "invar.cli.compare:sbom",
     "key": "invar.cli.key:key",
+    "flake": "invar.cli.flake:flake",
     "eval": "invar.cli.evaluate:evaluate",
     "run": "invar.cli.machines:run",
     "ps": "invar.cli.machines:ps",

@@ -162,10 +162,10 @@ def publish(
         throughput=throughput,
         deprecate_after=deprecate_after,
     )
-    cloud.require_credentials()
     with session.reporting() as report:
         engine = session.engine(report)
         project = engine.project(place)
+        cloud.require_credentials()
         built = engine.build(project, "amazon")
         source = find_source(project.configuration, report)
         artifact = native_artifact(built, source, engine.store, report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -116,14 +116,19 @@ class NativeEngine:
         """The configuration at a directory, a .nix file, or a flake's output (DIR#NAME). Raises InvarError."""
         return Project.at(place, self.flakes, self.report)
 
-    def flake(self, place: Path | str, *, update: frozenset[tuple[str, ...]] | None = frozenset()) -> Flake:
-        """The flake at a place, its inputs locked; those of `update` (None: all) anew. Raises InvarError."""
+    def flake(
+        self, place: Path | str, *, update: frozenset[tuple[str, ...]] | None = frozenset(), write: bool = True
+    ) -> Flake:
+        """The flake at a place, its inputs locked; those of `update` (None: all) anew. Raises InvarError.
+
+        Without `write`, flake.lock stays as it is.
+        """
         reference = flake_at(str(place))
         if reference is None:
             raise InvarError(
                 f"{place or '.'} is no flake", hint="a flake is a directory with a flake.nix", exit_code=ExitCode.USAGE
             )
-        return open_flake(reference, self.flakes, self.report, update=update)
+        return open_flake(reference, replace(self.flakes, write=write), self.report, update=update)
 
     def universe_of(self, lock: Path) -> Universe:
         """The packages of a lock, as evaluation sees them."""

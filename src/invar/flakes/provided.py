@@ -26,7 +26,7 @@ def provided_source(name: str) -> Source:
 def provided_object(name: str) -> SourceObject:
     """What an evaluator reads the tree by."""
     source = provided_source(name)
-    return SourceObject(source.root, source.nar_sha256, grafts=GRAFTS[name])
+    return SourceObject(source.root, source.nar_sha256, grafts=GRAFTS[name], mounted=True)
 
 
 def library_prefix() -> str:

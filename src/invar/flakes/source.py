@@ -40,7 +40,7 @@ class Source:
 
     def stored(self) -> SourceObject:
         """What an evaluator reads it by."""
-        return SourceObject(self.root, self.nar_sha256, self.dropped, self.dropped_hint)
+        return SourceObject(self.root, self.nar_sha256, self.dropped, self.dropped_hint, mounted=True)
 
 
 def path_source(directory: Path, attributes: Mapping[str, Any], *, editable: bool) -> Source:

@@ -22,7 +22,7 @@ class SourceObject:
     """A copy of the file tree at `source`, without the entries in `dropped` (absolute paths).
 
     `dropped_hint` tells whoever asks for one of those why it is not there. `grafts` are trees that lie elsewhere and
-    appear at a path below it: ("/lib", "/elsewhere").
+    appear at a path below it: ("/lib", "/elsewhere"). `mounted`: it is there to be read from, as a flake's own tree is.
     """
 
     source: str
@@ -30,6 +30,7 @@ class SourceObject:
     dropped: frozenset[str] = frozenset()
     dropped_hint: str | None = None
     grafts: tuple[tuple[str, str], ...] = ()
+    mounted: bool = False
 
     def inside(self, rest: str) -> str | None:
         """Where what lies at `rest` ("" or "/a/b") in the copy comes from; None if it was left out."""
