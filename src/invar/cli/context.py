@@ -20,6 +20,7 @@ from invar.core.home import Home
 
 if TYPE_CHECKING:
     from invar.engines.native import NativeEngine
+    from invar.engines.nix import NixEngine
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
@@ -48,6 +49,22 @@ class Session:
             mirrors=self.mirrors,
             environment=os.environ,
             show_trace=self.show_trace,
+            offline=self.offline,
+            impure=self.impure,
+            override_inputs=dict(self.override_inputs),
+        )
+
+    def nix_engine(self, report: Report) -> NixEngine:
+        """The engine that builds with the user's own Nix. Raises InvarError when there is none."""
+        from invar.engines.nix import NixEngine
+        from invar.sandbox.removal import remove_tree
+        from invar.store.objects import Store
+
+        return NixEngine(
+            self.home,
+            Store(self.home.store, remove=remove_tree),
+            report,
+            environment=os.environ,
             offline=self.offline,
             impure=self.impure,
             override_inputs=dict(self.override_inputs),

@@ -59,7 +59,7 @@ def show(context: click.Context, place: str, as_json: bool) -> None:
         return
     click.echo(opened.name)
     for line in tree_lines(tree):
-        click.echo(line)
+        click.echo(opened.readable(line))
 
 
 @flake.command()

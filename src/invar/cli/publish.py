@@ -12,6 +12,7 @@ import click
 from invar.cli.account import account, account_options, regions_option
 from invar.cli.build import project_argument
 from invar.cli.context import json_option, print_json, session_of, told
+from invar.cli.nix import engine_options
 from invar.core.errors import ExitCode, InvarError
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def key_map(context: click.Context, parameter: click.Parameter, values: tuple[st
     metavar="FILE",
     help="Put the AMI ids into this variable file of Terraform, e.g. images.auto.tfvars.json.",
 )
+@engine_options
 @account_options
 @json_option
 @click.pass_context
@@ -119,6 +121,8 @@ def publish(
     throughput: int | None,
     deprecate_after: timedelta | None,
     tfvars: Path | None,
+    engine_name: str | None,
+    attribute: str | None,
     profile: str | None,
     endpoint_url: str | None,
     local: bool,
@@ -137,7 +141,9 @@ def publish(
     invar publish . --local                   into the local cloud
     """
     import invar
+    from invar.engines.choice import chosen_engine
     from invar.fleet.native import native_artifact
+    from invar.fleet.nix import nix_artifact
     from invar.fleet.publish import Destination
     from invar.fleet.publish import publish as publish_image
     from invar.fleet.source import find_source
@@ -164,11 +170,17 @@ def publish(
     )
     with session.reporting() as report:
         engine = session.engine(report)
-        project = engine.project(place)
-        cloud.require_credentials()
-        built = engine.build(project, "amazon")
-        source = find_source(project.configuration, report)
-        artifact = native_artifact(built, source, engine.store, report)
+        if chosen_engine(str(place), "nix" if attribute else engine_name, engine) == "nix":
+            cloud.require_credentials()
+            artifact = nix_artifact(
+                session.nix_engine(report).image(str(place), attribute), place, engine.store, report
+            )
+        else:
+            project = engine.project(place)
+            cloud.require_credentials()
+            built = engine.build(project, "amazon")
+            source = find_source(project.configuration, report)
+            artifact = native_artifact(built, source, engine.store, report)
         done = publish_image(cloud, artifact, destination, engine.store, report, version=invar.__version__)
         if tfvars is not None and not done.failed:
             write_tfvars(tfvars, done)

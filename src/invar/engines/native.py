@@ -21,7 +21,7 @@ from invar.flakes.place import flake_at
 from invar.flakes.settings import Settings
 from invar.image.assemble import Image, assemble
 from invar.image.config_layer import build_config_layer
-from invar.image.documents import BuildRecord, attach
+from invar.image.documents import BuildRecord, attach, read_documents
 from invar.image.formats import Artifact, export, find_format
 from invar.image.packages_layer import build_packages_layer
 from invar.image.tools import Tools, realise_tools, tool_requests
@@ -61,6 +61,45 @@ class Built:
     def artifact(self) -> Artifact:
         """The image in the format that was asked for first."""
         return self.artifacts[0]
+
+    @property
+    def raw(self) -> Path:
+        """The disk: a sparse file."""
+        return self.image.raw
+
+    @property
+    def content_key(self) -> str:
+        """A hash that identifies the disk's content."""
+        return self.image.key
+
+    @property
+    def name(self) -> str:
+        """The system's name."""
+        return self.system.name
+
+    @property
+    def architecture(self) -> str:
+        """`amd64` or `arm64`."""
+        return self.image.architecture
+
+    @property
+    def system_digest(self) -> str:
+        """The identity of what was built."""
+        return self.image.system_digest
+
+    @property
+    def spec_digest(self) -> str:
+        """The identity of what it was built from."""
+        return self.image.spec_digest
+
+    @property
+    def lock_digest(self) -> str | None:
+        """The identity of the lock."""
+        return self.lock.digest
+
+    def documents(self) -> dict[str, bytes]:
+        """What lies beside the image, by file name."""
+        return read_documents(self.artifact.directory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +223,10 @@ class NativeEngine:
             project.check_writable()
             write_lock(lock, project.lock)
         return Locked(lock, tuple(diff_locks(previous, lock)), differs)
+
+    def image(self, place: str) -> Built:
+        """The image of a configuration, a file or a flake's output, for EC2."""
+        return self.build(self.project(place), "amazon")
 
     def build(self, project: Project, image_format: str, *others: str) -> Built:
         """The image of a configuration in one format or several. A configuration without a lock gets one first."""

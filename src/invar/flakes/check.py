@@ -43,7 +43,7 @@ def _fault(
     try:
         if is_error(leaf):
             flake.explained(lambda: find(flake.value, [path], what=flake.name))
-            return InvarError(str(leaf["error"]), where=show(path))
+            return InvarError(flake.readable(str(leaf["error"])), where=show(path))
         flake.explained(lambda: _expect(flake, path, str(leaf["type"])))
         if flake.explained(lambda: _is_configuration(flake, path)):
             again = open_flake(flake.reference, flake.settings, report)

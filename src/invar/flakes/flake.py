@@ -76,6 +76,10 @@ class Flake:
             self.lock_path.exists() or lock_text(self.inputs) != lock_text({})
         )
 
+    def readable(self, text: str) -> str:
+        """`text` with the user's own files in place of the store paths that the language sees."""
+        return sources_of(text, self.outputs.places)
+
     def explained(self, work: Callable[[], T]) -> T:
         """`work()` on a deep stack, its errors told with the user's own files. Raises InvarError."""
         return explained(work, self.evaluator, self.outputs, self.settings)
