@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import threading
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +196,30 @@ def test_what_the_engine_provides_is_left_to_nix_in_the_lock(
     (directory / "flake.lock").write_text(json.dumps({"nodes": nodes, "root": "root", "version": 7}))
     flake = opened(directory)
     assert value(flake, "x") is True and not flake.lock_differs
+
+
+def test_a_tarball_is_fetched_locked_and_not_fetched_again(write: Write, opened: Open, tmp_path: Path) -> None:
+    source = write("tree", {"pkg/flake.nix": LEAF % '"from the tarball"'})
+    served = tmp_path / "served"
+    served.mkdir()
+    subprocess.run(["tar", "-C", str(source), "-czf", str(served / "pkg.tar.gz"), "pkg"], check=True)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(served))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/pkg.tar.gz"
+    text = f'{{ inputs.p.url = "{url}"; outputs = {{ self, p }}: {{ name = p.name; }}; }}'
+    directory = write("f", {"flake.nix": text})
+
+    def fresh(store: str, *, offline: bool = False) -> Fetchers:
+        return Fetchers(Store(tmp_path / store), tmp_path / "cache", Report(), {}, offline=offline)
+
+    with pytest.raises(InvarError, match="--offline forbids"):
+        opened(directory, fetcher=fresh("s", offline=True))
+    assert value(opened(directory, fetcher=fresh("s")), "name") == "from the tarball"
+    server.shutdown()
+    locked = json.loads((directory / "flake.lock").read_text())["nodes"]["p"]["locked"]
+    assert locked["url"] == url and locked["type"] == "tarball" and locked["narHash"].startswith("sha256-")
+    assert value(opened(directory, fetcher=fresh("s", offline=True)), "name") == "from the tarball"
+    server.server_close()
+    with pytest.raises(InvarError, match="--offline forbids"):
+        value(opened(directory, fetcher=fresh("another", offline=True)), "name")

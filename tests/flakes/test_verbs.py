@@ -13,8 +13,14 @@ from command import invar, succeed
 from flakes.conftest import STUBS, Write
 from flakes.conftest import repository as committed
 from flakes.test_outputs import BASE, ISSUE
+from invar.core.events import Report
 from invar.core.home import Home
+from invar.flakes.flake import open_flake
+from invar.flakes.place import local_reference
+from invar.flakes.settings import Settings
+from invar.flakes.target import open_target
 from invar.image.formats import FORMATS
+from invar.nixos.names import EmptyUniverse
 
 OVERRIDES = [
     part for name in ("nixpkgs", "nixos-generators") for part in ("--override-input", name, f"path:{STUBS / name}")
@@ -143,3 +149,16 @@ def test_what_is_not_there_is_told(arguments: tuple[str, ...], said: list[str], 
 def test_every_format_is_an_image_of_a_configuration(repository: Path) -> None:
     table = json.loads((repository / "src/invar/nixos/modules/image/formats.json").read_text())
     assert set(FORMATS) <= {known["format"] for known in table.values()}
+
+
+def test_two_outputs_are_compared_and_a_package_is_where_it_is_asked_for(write: Write, home: Home) -> None:
+    directory = write("f", {"flake.nix": SEVERAL, "configuration.nix": BASE})
+    text = BASE.replace("networking", "environment.systemPackages = [ pkgs.jq ]; networking").replace(
+        "{ m", "{ pkgs, m"
+    )
+    other = write("g", {"flake.nix": SEVERAL, "configuration.nix": text})
+    done = succeed("-q", "diff", f"{directory}#web", f"{other}#web", "--json", home=home).json()
+    assert any("jq" in json.dumps(part) for part in done.values())
+    flake = open_flake(local_reference(other), Settings(), Report())
+    origins = open_target(flake, "web").evaluate(EmptyUniverse(), Report()).system.origins
+    assert origins["jq"].startswith(str(other / "configuration.nix"))

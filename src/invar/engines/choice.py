@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from invar.core.errors import InvarError
+from invar.core.events import Report
 from invar.engines.native import NativeEngine
 from invar.flakes.attributes import find
+from invar.flakes.flake import open_flake
 from invar.flakes.place import flake_at
 from invar.nix import Value, force
 
@@ -19,9 +22,10 @@ def chosen_engine(place: str, option: str | None, native: NativeEngine) -> Engin
     if option is not None:
         return "nix" if option == "nix" else "native"
     reference = place.partition("#")[0]
-    if flake_at(reference) is None:
+    known = flake_at(reference)
+    if known is None:
         return "native"
-    flake = native.flake(reference, write=False)
+    flake = open_flake(known, replace(native.flakes, write=False), Report())
 
     def declared() -> Value:
         outputs = force(flake.value)

@@ -16,7 +16,7 @@ from invar.flakes.locking import Locker, Place, Wishes, unknown_updates
 from invar.flakes.manifest import Manifest, input_reference
 from invar.flakes.outputs import Outputs
 from invar.flakes.place import git_root
-from invar.flakes.provided import library_prefix, provided_object
+from invar.flakes.provided import library_prefix, provided_object, provided_paths
 from invar.flakes.registry import registry_files
 from invar.flakes.settings import Settings
 from invar.flakes.source import git, sources_of
@@ -165,7 +165,7 @@ def explained(work: Callable[[], T], evaluator: Evaluator, outputs: Outputs, set
     try:
         return with_big_stack(work)
     except NixError as error:
-        made = told(error, evaluator.sources, show_trace=settings.show_trace, library=library_prefix())
+        made = told(error, evaluator.sources, show_trace=settings.show_trace, library=provided_paths())
         raise InvarError(
             places(made.what) or "", where=places(made.where), why=places(made.why), hint=places(made.hint)
         ) from error

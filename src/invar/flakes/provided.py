@@ -29,6 +29,11 @@ def provided_object(name: str) -> SourceObject:
     return SourceObject(source.root, source.nar_sha256, grafts=GRAFTS[name], mounted=True)
 
 
+def provided_paths() -> tuple[str, ...]:
+    """The store paths of all provided trees."""
+    return tuple(provided_source(name).store_path for name in GRAFTS)
+
+
 def library_prefix() -> str:
     """The store path below which the module library lies in the evaluation of a flake."""
     return source_path("source", provided_source("nixpkgs").nar_sha256)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,9 @@ class Target:
         """The System under a lock. Raises InvarError."""
         with report.stage("evaluate"):
             target = self._bound(universe, report)
-            return target.flake.explained(lambda: evaluation_of(target._checked(report)))
+            found = target.flake.explained(lambda: evaluation_of(target._checked(report)))
+            origins = {name: target.flake.readable(place) for name, place in found.system.origins.items()}
+            return replace(found, system=replace(found.system, origins=origins))
 
     def value(self, universe: Universe, report: Report, show_value: Callable[[Configuration], str]) -> str:
         """What `show_value` makes of the configuration, as text. Raises InvarError."""

@@ -12,6 +12,7 @@ from invar.core.errors import ExitCode, InvarError
 from invar.debian.lock import Lock, read_lock
 from invar.engines.native import NativeEngine
 from invar.engines.repository import checked_out
+from invar.flakes.place import is_url
 from invar.image.documents import RECORD_FILE, BuildRecord, json_object, read_documents
 from invar.image.info import INFO_FILE
 from invar.store.objects import Store
@@ -42,13 +43,16 @@ class Subject:
 
 
 def find_subject(name: str, engine: NativeEngine, published: Published) -> Subject:
-    """What `name` means: a directory or .nix file, either with `@COMMIT`; an image, its directory or image-info.json;
+    """What `name` means: a flake's output (DIR#NAME); a directory or .nix file, either with `@COMMIT`; an image, its
+    directory or image-info.json;
     the first 8 or more digits of a system or spec digest of an image in the store; an AMI's id.
 
     Raises InvarError when it means nothing, or not enough is known of it.
     """
     if _AMI.match(name):
         return _of_documents(name, published(name), name, None)
+    if is_url(name) or ("#" in name and not Path(name).exists()):
+        return configuration_subject(name, name, engine)
     path = Path(name).expanduser()
     directory = image_directory(name, engine.store)
     if directory is not None:
@@ -80,7 +84,7 @@ def image_directory(name: str, store: Store) -> Path | None:
     return find_image(store, name) if _DIGEST.match(name) else None
 
 
-def configuration_subject(label: str, place: Path, engine: NativeEngine) -> Subject:
+def configuration_subject(label: str, place: Path | str, engine: NativeEngine) -> Subject:
     """A configuration, evaluated under its lock if it has one. Raises InvarError."""
     project = engine.project(place)
     evaluation = engine.evaluate(project)
