@@ -162,3 +162,14 @@ def test_two_outputs_are_compared_and_a_package_is_where_it_is_asked_for(write: 
     flake = open_flake(local_reference(other), Settings(), Report())
     origins = open_target(flake, "web").evaluate(EmptyUniverse(), Report()).system.origins
     assert origins["jq"].startswith(str(other / "configuration.nix"))
+
+
+def test_without_a_name_the_only_image_is_meant_and_its_fault_is_told(write: Write, home: Home) -> None:
+    directory = write("f", {"flake.nix": ISSUE, "configuration.nix": BASE})
+    assert json.loads(succeed("-q", "eval", directory, home=home).out)["host_name"] == "web"
+    (directory / "flake.nix").write_text(ISSUE.replace('"amazon"', '"amazom"'))
+    done = invar("eval", directory, home=home)
+    assert done.code == 1 and "there is no format 'amazom'. Did you mean amazon?" in done.err
+    (directory / "flake.nix").write_text(SEVERAL.replace("default =", "image ="))
+    done = invar("build", directory, home=home)
+    assert done.code == 2 and ".#nixosConfigurations.arm" in done.err and ".#other" in done.err

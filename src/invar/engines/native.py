@@ -232,7 +232,9 @@ class NativeEngine:
         """The image of a configuration in one format or several. A configuration without a lock gets one first."""
         names = tuple(dict.fromkeys(find_format(name).name for name in (image_format, *others)))
         if not project.lock.exists():
-            self.report.note(f"no {project.lock.name} yet: locking the newest packages of the archive")
+            seeded = project.seed is not None and project.seed.exists()
+            what = f"starting from {project.seed}" if seeded else "locking the newest packages of the archive"
+            self.report.note(f"no {project.lock.name} yet: {what}")
             self.lock(project)
         lock = read_lock(project.lock)
         evaluation = self._evaluate(project, LockedUniverse(lock))

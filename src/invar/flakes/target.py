@@ -187,6 +187,10 @@ def _found(flake: Flake, fragment: str) -> Found:
             *(("packages", SYSTEM, name) for name, _ in images(force(flake.value), SYSTEM)),
             *(("nixosConfigurations", str(name)) for name in _set_at(force(flake.value), "nixosConfigurations")),
         ]
+        if not choices:
+            packages = _set_at(force(flake.value), "packages", SYSTEM)
+            for name in packages:
+                configuration_part(force(packages[name]))  # one that fails is why there is none
         if len(choices) == 1:
             return find(flake.value, choices, what=flake.name)
         listed = ", ".join(f".#{show(path[2:] if path[0] == 'packages' else path)}" for path in choices)
