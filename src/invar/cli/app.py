@@ -20,6 +20,7 @@ VERBS = {
     "diff": "invar.cli.compare:diff",
     "sbom": "invar.cli.compare:sbom",
     "key": "invar.cli.key:key",
+    "flake": "invar.cli.flake:flake",
     "eval": "invar.cli.evaluate:evaluate",
     "run": "invar.cli.machines:run",
     "ps": "invar.cli.machines:ps",
@@ -82,9 +83,27 @@ class Verbs(click.Group):
     "Else INVAR_MIRROR, the lock's, or the host's apt sources.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Only warnings, errors and the result.")
+@click.option("--offline", is_flag=True, help="Fetch no input of a flake: what is not here already is an error.")
+@click.option("--impure", is_flag=True, help="Let a flake read the environment, the clock and any file.")
+@click.option(
+    "--override-input",
+    "override_inputs",
+    multiple=True,
+    nargs=2,
+    metavar="INPUT URL",
+    help="Take an input of a flake from elsewhere; flake.lock stays as it is.",
+)
 @click.option("--show-trace", is_flag=True, help="Show the whole trace of an error in a configuration.")
 @click.pass_context
-def invar(context: click.Context, mirrors: tuple[str, ...], quiet: bool, show_trace: bool) -> Any:
+def invar(
+    context: click.Context,
+    mirrors: tuple[str, ...],
+    quiet: bool,
+    offline: bool,
+    impure: bool,
+    override_inputs: tuple[tuple[str, str], ...],
+    show_trace: bool,
+) -> Any:
     """A configuration.nix becomes an immutable, reproducible EC2 image.
 
     \b
@@ -92,4 +111,4 @@ def invar(context: click.Context, mirrors: tuple[str, ...], quiet: bool, show_tr
     invar build . --json                  the image, its digests and timings
     invar eval .#services.nginx.enable    a value of the configuration
     """
-    context.obj = Session(Home.from_environment(), mirrors, quiet, show_trace)
+    context.obj = Session(Home.from_environment(), mirrors, quiet, show_trace, offline, impure, override_inputs)

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from invar.cli.context import json_option, print_json, session_of, told
-from invar.core.errors import ExitCode
+from invar.cli.nix import engine_options, nix_result, print_nix
+from invar.core.errors import ExitCode, InvarError
 
 
 def project_argument(function: Any) -> Any:
@@ -33,12 +34,10 @@ def lock(context: click.Context, place: Path, update: bool, dry_run: bool, as_js
     invar lock --update             take security updates
     invar lock --update --dry-run   see them first
     """
-    from invar.engines.project import Project
-
     session = session_of(context)
     with session.reporting() as report:
         engine = session.engine(report)
-        project = Project.at(place)
+        project = engine.project(place)
         locked = engine.lock(project, update=update, dry_run=dry_run)
     if as_json:
         print_json(
@@ -81,8 +80,7 @@ def lock(context: click.Context, place: Path, update: bool, dry_run: bool, as_js
     "--format",
     "formats",
     multiple=True,
-    default=("amazon",),
-    show_default="amazon",
+    show_default="amazon, or what a flake's output is",
     metavar="NAME[,NAME...]",
     help="See `invar formats`. Several, of one and the same system: repeat it, or separate them by commas.",
 )
@@ -92,10 +90,19 @@ def lock(context: click.Context, place: Path, update: bool, dry_run: bool, as_js
     help="Put the image (and image-info.json) there, sparse: a file's name, or a directory. Several formats get a "
     "directory each in it.",
 )
+@engine_options
 @json_option
 @click.pass_context
 @told
-def build(context: click.Context, place: Path, formats: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+def build(
+    context: click.Context,
+    place: Path,
+    formats: tuple[str, ...],
+    out: Path | None,
+    engine_name: str | None,
+    attribute: str | None,
+    as_json: bool,
+) -> None:
     """Build the image of a configuration.
 
     The same configuration and lock give the same bytes anywhere. What has been built before is not built again.
@@ -105,15 +112,31 @@ def build(context: click.Context, place: Path, formats: tuple[str, ...], out: Pa
     invar build . --format qcow2 --out web.qcow2
     invar build . --format vmdk,azure,gce --out images/
     invar build . --json | jq -r .system_digest
+    invar build .#amazonImage --engine nix
+    invar build image.nix --engine nix --attr amazonImage
     """
     from invar.cli.summary import build_result, print_build
-    from invar.engines.project import Project
-    from invar.image.formats.place import copy_artifacts
+    from invar.engines.choice import chosen_engine
+    from invar.image.formats.place import copy_artifacts, copy_disk
 
     session = session_of(context)
     with session.reporting() as report:
         engine = session.engine(report)
-        built = engine.build(Project.at(place), *(name for listed in formats for name in listed.split(",")))
+        if chosen_engine(str(place), "nix" if attribute else engine_name, engine) == "nix":
+            if formats and set(formats) != {"amazon"}:
+                raise InvarError(
+                    "--format is of the native engine",
+                    hint="with Nix, name the image: .#nixosConfigurations.NAME.config.system.build.images.FORMAT",
+                    exit_code=ExitCode.USAGE,
+                )
+            image = session.nix_engine(report).image(str(place), attribute)
+            path = copy_disk(image.raw, image.documents(), out) if out else image.raw
+            said = nix_result(image, path, report)
+            print_json(said) if as_json else print_nix(said)
+            return
+        project = engine.project(place)
+        wanted = [name for listed in formats for name in listed.split(",")]
+        built = engine.build(project, *(wanted or [project.format or "amazon"]))
         paths = copy_artifacts(built.artifacts, out) if out else [artifact.file for artifact in built.artifacts]
     result = build_result(built, paths, report)
     if as_json:

@@ -20,6 +20,7 @@ from invar.core.home import Home
 
 if TYPE_CHECKING:
     from invar.engines.native import NativeEngine
+    from invar.engines.nix import NixEngine
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
@@ -34,12 +35,40 @@ class Session:
     mirrors: tuple[str, ...]
     quiet: bool
     show_trace: bool
+    offline: bool = False
+    impure: bool = False
+    override_inputs: tuple[tuple[str, str], ...] = ()
 
     def engine(self, report: Report) -> NativeEngine:
         """The engine that builds this user's configurations."""
         from invar.engines.native import NativeEngine
 
-        return NativeEngine(self.home, report, mirrors=self.mirrors, environment=os.environ, show_trace=self.show_trace)
+        return NativeEngine(
+            self.home,
+            report,
+            mirrors=self.mirrors,
+            environment=os.environ,
+            show_trace=self.show_trace,
+            offline=self.offline,
+            impure=self.impure,
+            override_inputs=dict(self.override_inputs),
+        )
+
+    def nix_engine(self, report: Report) -> NixEngine:
+        """The engine that builds with the user's own Nix. Raises InvarError when there is none."""
+        from invar.engines.nix import NixEngine
+        from invar.sandbox.removal import remove_tree
+        from invar.store.objects import Store
+
+        return NixEngine(
+            self.home,
+            Store(self.home.store, remove=remove_tree),
+            report,
+            environment=os.environ,
+            offline=self.offline,
+            impure=self.impure,
+            override_inputs=dict(self.override_inputs),
+        )
 
     @contextmanager
     def reporting(self) -> Iterator[Report]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -48,7 +49,7 @@ def evaluate(
     read_only: bool,
     features: tuple[str, ...],
 ) -> None:
-    """Evaluate a Nix expression, or a value of a configuration (DIR#PATH).
+    """Evaluate a Nix expression, a value of a configuration (DIR#PATH), or an output of a flake (FLAKE#PATH).
 
     \b
     invar eval -E '1 + 1'
@@ -57,8 +58,9 @@ def evaluate(
     invar eval examples/production-web#services.nginx.enable
     invar eval .#environment.systemPackages --json
     invar eval .                              the whole system record
+    invar eval .#nixosConfigurations.web.config.networking.hostName
     """
-    from invar.cli.values import Settings, configuration_text, expression_text
+    from invar.cli.values import Settings, configuration_text, expression_text, flake_text, names_flake
     from invar.nix.selection import Style
 
     if (target is None) == (expression is None):
@@ -69,7 +71,11 @@ def evaluate(
         raise InvarError("--pure and --impure exclude one another", exit_code=ExitCode.USAGE)
     style: Style = "json" if as_json else "xml" if as_xml else "nix"
     session = session_of(context)
-    if target is not None and ("#" in target or (Path(target) / "configuration.nix").is_file()):
+    if target is not None and names_flake(target):
+        session = replace(session, impure=session.impure or impure)
+        with session.reporting() as report:
+            text = flake_text(session, report, target, attribute, style, strict=strict)
+    elif target is not None and ("#" in target or (Path(target) / "configuration.nix").is_file()):
         with session.reporting() as report:
             text = configuration_text(session, report, target, attribute, style, strict=strict)
     else:

@@ -11,7 +11,7 @@ from invar.cli.context import Session
 from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Report
 from invar.engines.native import Built
-from invar.engines.project import Project
+from invar.flakes.place import flake_at
 from invar.image.tools import Tools
 from invar.system.record import System
 from invar.vm.boot import Equipment, for_checks
@@ -53,8 +53,8 @@ def launchable(
     """Build what has to be built, and say how to start it."""
     engine = session.engine(report)
     built: Built | None = None
-    if place.is_dir() or place.suffix == ".nix":
-        built = engine.build(Project.at(place), "amazon")
+    if "#" in str(place) or place.is_dir() or place.suffix == ".nix" or flake_at(str(place)) is not None:
+        built = engine.build(engine.project(place), "amazon")
         path, tools, system = built.artifact.file, built.tools, built.system
         digest, label = built.image.system_digest, system.name
     else:

@@ -179,6 +179,7 @@ def check(context: click.Context, target: str, as_json: bool) -> None:
     """
     from invar.cli.launch import launchable
     from invar.cli.summary import checks_data, print_checks
+    from invar.flakes.place import flake_at
     from invar.vm.boot import Equipment
     from invar.vm.checks import run_checks
     from invar.vm.companion import load_companion
@@ -195,7 +196,7 @@ def check(context: click.Context, target: str, as_json: bool) -> None:
             declared = companion.system.checks if companion.system else ()
             result = run_checks(machine, declared, equipment.access, report)
         else:
-            if not Path(target).exists():
+            if not Path(target).exists() and flake_at(target.partition("#")[0]) is None:
                 raise InvarError(
                     f"there is neither a machine nor a configuration called {target}",
                     hint="see `invar ps`",

@@ -14,6 +14,7 @@ import click
 from invar.cli.account import account, account_options, regions_option
 from invar.cli.build import project_argument
 from invar.cli.context import json_option, print_json, session_of, told
+from invar.cli.nix import engine_options
 from invar.core.errors import ExitCode, InvarError
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def key_map(context: click.Context, parameter: click.Parameter, values: tuple[st
     metavar="FILE",
     help="Sign the provenance with this private key (see `invar key`).",
 )
+@engine_options
 @account_options
 @json_option
 @click.pass_context
@@ -128,6 +130,8 @@ def publish(
     deprecate_after: timedelta | None,
     tfvars: Path | None,
     sign_key: Path | None,
+    engine_name: str | None,
+    attribute: str | None,
     profile: str | None,
     endpoint_url: str | None,
     local: bool,
@@ -146,8 +150,9 @@ def publish(
     invar publish . --local                   into the local cloud
     """
     import invar
-    from invar.engines.project import Project
+    from invar.engines.choice import chosen_engine
     from invar.fleet.native import native_artifact
+    from invar.fleet.nix import nix_artifact
     from invar.fleet.publish import Destination
     from invar.fleet.publish import publish as publish_image
     from invar.fleet.tfvars import write_tfvars
@@ -171,8 +176,6 @@ def publish(
         throughput=throughput,
         deprecate_after=deprecate_after,
     )
-    project = Project.at(place)
-    cloud.require_credentials()
     signer = None
     if sign_key is not None:
         from invar.fleet.keys import PASSPHRASE, read_private_key
@@ -182,8 +185,18 @@ def publish(
         signer = partial(sign, key=key)
     with session.reporting() as report:
         engine = session.engine(report)
-        built = engine.build(project, "amazon")
-        artifact = native_artifact(built, project.configuration, engine.store, report, signer)
+        if chosen_engine(str(place), "nix" if attribute else engine_name, engine) == "nix":
+            if signer is not None:
+                raise InvarError("--sign-key signs what the native engine's provenance says", exit_code=ExitCode.USAGE)
+            cloud.require_credentials()
+            artifact = nix_artifact(
+                session.nix_engine(report).image(str(place), attribute), place, engine.store, report
+            )
+        else:
+            project = engine.project(place)
+            cloud.require_credentials()
+            built = engine.build(project, "amazon")
+            artifact = native_artifact(built, project.configuration, engine.store, report, signer)
         done = publish_image(cloud, artifact, destination, engine.store, report, version=invar.__version__)
         if tfvars is not None and not done.failed:
             write_tfvars(tfvars, done)

@@ -110,3 +110,35 @@ def configuration_text(
         return shown(configuration.attribute(full), style, strict=strict).removesuffix("\n")
 
     return engine.value(project, show)
+
+
+def names_flake(target: str) -> bool:
+    """Whether FLAKE, or FLAKE#PATH, is meant: a flake's own directory or URL, or anything in a flake with a #."""
+    from invar.flakes.place import FLAKE, flake_at, is_url
+
+    place, hash_, _ = target.partition("#")
+    if is_url(place):
+        return True
+    if hash_:
+        return not Path(place or ".").is_file() and flake_at(place) is not None
+    return (Path(place) / FLAKE).is_file()
+
+
+def flake_text(
+    session: Session, report: Report, target: str, attribute: str | None, style: Style, *, strict: bool
+) -> str:
+    """An output of a flake, or without a path the system record of its default configuration. Raises InvarError."""
+    from invar.flakes.attributes import search_order
+    from invar.flakes.target import SYSTEM, flake_value
+
+    place, _, fragment = target.partition("#")
+    engine = session.engine(report)
+    if not fragment and not attribute:
+        return json.dumps(engine.evaluate(engine.project(target)).system.to_data(), indent=2, ensure_ascii=False)
+    flake = engine.flake(place)
+
+    def show(value: Value) -> str:
+        return shown(force(select(value, attribute or "", {})), style, strict=strict).removesuffix("\n")
+
+    with report.stage("evaluate"):
+        return flake_value(flake, search_order(fragment, SYSTEM), engine.universe_of, show)

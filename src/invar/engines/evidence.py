@@ -49,9 +49,9 @@ def make_documents(
 def files_of(evaluation: Evaluation, directory: Path) -> list[Path]:
     """The files below `directory` that an evaluation read, or copied into the store. Sorted, without duplicates."""
     evaluator = evaluation.configuration.evaluator
-    places = {Path(path) for path in evaluator.files_read}
+    places = {Path(evaluator.place(path)) for path in evaluator.files_read}
     for made in evaluator.store_objects.values():
-        if isinstance(made, SourceObject):
+        if isinstance(made, SourceObject) and not made.mounted:
             root = Path(made.source)
             inside = root.rglob("*") if root.is_dir() else [root]
             places.update(path for path in inside if not any(path.is_relative_to(one) for one in made.dropped))

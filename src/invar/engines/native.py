@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from invar.core.canonical import digest
+from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Report
 from invar.core.home import Home
 from invar.debian.changes import Change, diff_locks
@@ -16,9 +17,12 @@ from invar.debian.mirrors import Mirrors, find_mirrors
 from invar.engines.evidence import files_of, inputs_of, make_documents
 from invar.engines.project import Project
 from invar.engines.repository import Revision, revision_of
+from invar.flakes.flake import Flake, open_flake
+from invar.flakes.place import flake_at
+from invar.flakes.settings import Settings
 from invar.image.assemble import Image, assemble
 from invar.image.config_layer import build_config_layer
-from invar.image.documents import BuildRecord, attach
+from invar.image.documents import BuildRecord, attach, read_documents
 from invar.image.formats import Artifact, export, find_format
 from invar.image.packages_layer import build_packages_layer
 from invar.image.tools import Tools, realise_tools, tool_requests
@@ -61,6 +65,45 @@ class Built:
         """The image in the format that was asked for first."""
         return self.artifacts[0]
 
+    @property
+    def raw(self) -> Path:
+        """The disk: a sparse file."""
+        return self.image.raw
+
+    @property
+    def content_key(self) -> str:
+        """A hash that identifies the disk's content."""
+        return self.image.key
+
+    @property
+    def name(self) -> str:
+        """The system's name."""
+        return self.system.name
+
+    @property
+    def architecture(self) -> str:
+        """`amd64` or `arm64`."""
+        return self.image.architecture
+
+    @property
+    def system_digest(self) -> str:
+        """The identity of what was built."""
+        return self.image.system_digest
+
+    @property
+    def spec_digest(self) -> str:
+        """The identity of what it was built from."""
+        return self.image.spec_digest
+
+    @property
+    def lock_digest(self) -> str | None:
+        """The identity of the lock."""
+        return self.lock.digest
+
+    def documents(self) -> dict[str, bytes]:
+        """What lies beside the image, by file name."""
+        return read_documents(self.artifact.directory)
+
 
 @dataclass(frozen=True, slots=True)
 class LockedUniverse:
@@ -88,6 +131,9 @@ class NativeEngine:
         mirrors: tuple[str, ...] = (),
         environment: Mapping[str, str],
         show_trace: bool = False,
+        offline: bool = False,
+        impure: bool = False,
+        override_inputs: Mapping[str, str] | None = None,
     ) -> None:
         self.home = home
         self.report = report
@@ -97,7 +143,38 @@ class NativeEngine:
         self._mirror_options = mirrors
         self._environment = environment
         self._show_trace = show_trace
-        self.fetcher = Fetchers(self.store, home.cache, report, environment)
+        self.fetcher = Fetchers(self.store, home.cache, report, environment, offline=offline)
+        self.flakes = Settings(
+            cache_dir=home.code,
+            fetcher=self.fetcher,
+            overrides=override_inputs or {},
+            impure=impure,
+            show_trace=show_trace,
+            environment=environment,
+        )
+        """How flakes are read."""
+
+    def project(self, place: Path | str) -> Project:
+        """The configuration at a directory, a .nix file, or a flake's output (DIR#NAME). Raises InvarError."""
+        return Project.at(place, self.flakes, self.report)
+
+    def flake(
+        self, place: Path | str, *, update: frozenset[tuple[str, ...]] | None = frozenset(), write: bool = True
+    ) -> Flake:
+        """The flake at a place, its inputs locked; those of `update` (None: all) anew. Raises InvarError.
+
+        Without `write`, flake.lock stays as it is.
+        """
+        reference = flake_at(str(place))
+        if reference is None:
+            raise InvarError(
+                f"{place or '.'} is no flake", hint="a flake is a directory with a flake.nix", exit_code=ExitCode.USAGE
+            )
+        return open_flake(reference, replace(self.flakes, write=write), self.report, update=update)
+
+    def universe_of(self, lock: Path) -> Universe:
+        """The packages of a lock, as evaluation sees them."""
+        return LockedUniverse(read_lock(lock))
 
     def evaluate(self, project: Project) -> Evaluation:
         """The configuration under its lock; without a lock, versions and store paths of packages are unknown."""
@@ -105,6 +182,8 @@ class NativeEngine:
 
     def value(self, project: Project, show: Callable[[Configuration], str]) -> str:
         """What `show` makes of the evaluated configuration, as text."""
+        if project.target is not None:
+            return project.target.value(self._universe(project), self.report, show)
         return evaluate_value(
             project.configuration,
             self._universe(project),
@@ -122,7 +201,8 @@ class NativeEngine:
         """
         from invar.debian.resolve import make_lock, open_universe  # loads OpenPGP and HTTP, of use here only
 
-        previous = read_lock(project.lock) if project.lock.exists() else None
+        existing = next((path for path in (project.lock, project.seed) if path is not None and path.exists()), None)
+        previous = read_lock(existing) if existing is not None else None
         mirrors = self._mirrors(previous)
         now = datetime.now(UTC)
         pinned = None if update else previous
@@ -141,10 +221,15 @@ class NativeEngine:
             architecture=ARCHITECTURE,
             universe=universe,
         )
-        differs = lock != previous
+        differs = lock != previous or not project.lock.exists()
         if differs and not dry_run:
+            project.check_writable()
             write_lock(lock, project.lock)
         return Locked(lock, tuple(diff_locks(previous, lock)), differs)
+
+    def image(self, place: str) -> Built:
+        """The image of a configuration, a file or a flake's output, for EC2."""
+        return self.build(self.project(place), "amazon")
 
     def build(self, project: Project, image_format: str, *others: str, remember: bool = True) -> Built:
         """The image of a configuration in one format or several. A configuration without a lock gets one first.
@@ -153,7 +238,9 @@ class NativeEngine:
         """
         names = tuple(dict.fromkeys(find_format(name).name for name in (image_format, *others)))
         if not project.lock.exists():
-            self.report.note(f"no {project.lock.name} yet: locking the newest packages of the archive")
+            seeded = project.seed is not None and project.seed.exists()
+            what = f"starting from {project.seed}" if seeded else "locking the newest packages of the archive"
+            self.report.note(f"no {project.lock.name} yet: {what}")
             self.lock(project)
         lock = read_lock(project.lock)
         evaluation = self._evaluate(project, LockedUniverse(lock))
@@ -213,6 +300,8 @@ class NativeEngine:
         return LockedUniverse(read_lock(project.lock)) if project.lock.exists() else EmptyUniverse()
 
     def _evaluate(self, project: Project, universe: Universe) -> Evaluation:
+        if project.target is not None:
+            return project.target.evaluate(universe, self.report)
         return evaluate(
             project.configuration,
             universe,
@@ -229,7 +318,7 @@ class NativeEngine:
 
 
 def _place_key(project: Project) -> str:
-    return digest(str(project.configuration))
+    return digest([str(project.configuration), str(project.lock)])
 
 
 def requests_of(system: System) -> tuple[str, ...]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from invar.core.errors import InvarError
 from invar.engines.native import NativeEngine
-from invar.engines.project import Project
 from invar.fleet.subjects import image_directory
 from invar.image.documents import CYCLONEDX_FILE, SPDX_FILE
 
@@ -21,7 +18,7 @@ def bill_of_materials(name: str, form: str, engine: NativeEngine) -> bytes:
     """
     directory = image_directory(name, engine.store)
     if directory is None:
-        directory = engine.build(Project.at(Path(name)), "amazon").artifact.directory
+        directory = engine.build(engine.project(name), "amazon").artifact.directory
     place = directory / FILES[form]
     try:
         return place.read_bytes()

@@ -12,8 +12,8 @@ from invar.aws.blocks import BlockMap
 from invar.core.errors import ExitCode, InvarError
 from invar.debian.lock import Lock, read_lock
 from invar.engines.native import NativeEngine
-from invar.engines.project import Project
 from invar.engines.repository import checked_out
+from invar.flakes.place import is_url
 from invar.image.documents import RECORD_FILE, BuildRecord, json_object, read_documents
 from invar.image.info import INFO_FILE
 from invar.store.objects import Store
@@ -43,13 +43,16 @@ class Subject:
 
 
 def find_subject(name: str, engine: NativeEngine, published: Callable[[str], Subject]) -> Subject:
-    """What `name` means: a directory or .nix file, either with `@COMMIT`; an image, its directory or image-info.json;
+    """What `name` means: a flake's output (DIR#NAME); a directory or .nix file, either with `@COMMIT`; an image, its
+    directory or image-info.json;
     the first 8 or more digits of a system or spec digest of an image in the store; an AMI's id.
 
     `published` finds an AMI by its id. Raises InvarError when it means nothing, or not enough is known of it.
     """
     if _AMI.match(name):
         return published(name)
+    if is_url(name) or ("#" in name and not Path(name).exists()):
+        return configuration_subject(name, name, engine)
     path = Path(name).expanduser()
     directory = image_directory(name, engine.store)
     if directory is not None:
@@ -81,9 +84,9 @@ def image_directory(name: str, store: Store) -> Path | None:
     return find_image(store, name) if _DIGEST.match(name) else None
 
 
-def configuration_subject(label: str, place: Path, engine: NativeEngine) -> Subject:
+def configuration_subject(label: str, place: Path | str, engine: NativeEngine) -> Subject:
     """A configuration, evaluated under its lock if it has one. Raises InvarError."""
-    project = Project.at(place)
+    project = engine.project(place)
     evaluation = engine.evaluate(project)
     lock = read_lock(project.lock) if project.lock.exists() else None
     return Subject(label, evaluation.system, lock, settings(evaluation))

@@ -31,6 +31,12 @@ class ModuleSystem:
     module_type: Callable[[Evaluation], OptionType]
 
 
+class ConfigSet(dict[str, Value]):
+    """A configuration that knows which evaluation it is the value of. For the language it is a set like any other."""
+
+    evaluation: Evaluation
+
+
 class Evaluation:
     """One evaluation of modules. Nothing is computed before it is asked for."""
 
@@ -225,7 +231,9 @@ def _overlay_member(where: tuple[Value, Group, str]) -> Value:
 def _checked_config(evaluation: Evaluation) -> dict[str, Value]:
     _check(evaluation)
     config = force(evaluation.full_config)
-    return {name: value for name, value in config.items() if name != "_module"}
+    checked = ConfigSet((name, value) for name, value in config.items() if name != "_module")
+    checked.evaluation = evaluation
+    return checked
 
 
 def _check(evaluation: Evaluation) -> None:

@@ -186,12 +186,26 @@ class Evaluator:
     def place(self, path: str) -> str:
         """Where on this machine a path's content is: that of what is in the evaluation's store lies elsewhere.
 
-        Raises NixRestricted.
+        Raises NixRestricted, and NixError for what such a source leaves out and says why.
         """
         stored = self._stored(path)
-        if isinstance(stored, SourceObject):
-            return stored.inside(path[self._root_length(path) :]) or path
-        return self.allowed(path)
+        if not isinstance(stored, SourceObject):
+            return self.allowed(path)
+        place = stored.inside(path[self._root_length(path) :])
+        if place is None:
+            if stored.dropped_hint is not None:
+                raise NixError(f"getting status of '{path}': No such file or directory", hint=stored.dropped_hint)
+            return path
+        if self._roots is not None and (target := os.path.realpath(place)) != place:
+            roots = [os.path.realpath(root) for root in stored.roots]
+            if not any(target == root or target.startswith(f"{root}/") for root in roots):
+                self.allowed(target)
+        return place
+
+    def left_out(self, path: str) -> frozenset[str]:
+        """The files, where they are on this machine, that do not belong to the source that a path lies in."""
+        stored = self._stored(path)
+        return stored.dropped if isinstance(stored, SourceObject) else frozenset()
 
     def _stored(self, path: str) -> StoreObject | None:
         """The object of this evaluation that a path is, or lies in."""
@@ -219,7 +233,14 @@ class Evaluator:
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file (a dangling link is none). Raises NixRestricted."""
-        return path in self.store_objects or os.path.exists(self.place(path))  # noqa: PTH110
+        if path in self.store_objects:
+            return True
+        try:
+            return os.path.exists(self.place(path))  # noqa: PTH110
+        except NixRestricted:
+            raise
+        except NixError:
+            return False
 
     def copy_path(self, path: Path) -> str:
         """Put a path into the store (in memory): the store path, as a string that refers to it."""
@@ -228,8 +249,9 @@ class Evaluator:
             if path.path.endswith(".drv"):
                 raise NixError("file names are not allowed to end in '.drv'")
             place = self.place(path.path)
+            dropped = self.left_out(path.path)
             try:
-                digest = nar_sha256(place)
+                digest = nar_sha256(place, (lambda entry, _: entry not in dropped) if dropped else None)
             except OSError as error:
                 raise NixError(f"getting status of '{error.filename}': {error.strerror}") from None
             try:
@@ -237,7 +259,7 @@ class Evaluator:
             except ValueError as error:
                 raise NixError(str(error)) from None
             self._copied[path.path] = found
-            self.store_objects[found] = SourceObject(place, digest)
+            self.store_objects[found] = SourceObject(place, digest, dropped)
         return NixString(found, frozenset({found}))
 
     def impure_constants(self) -> dict[str, Value]:

@@ -19,19 +19,34 @@ class TextObject:
 
 @dataclass(frozen=True, slots=True)
 class SourceObject:
-    """A copy of the file tree at `source`, without the entries in `dropped` (absolute paths)."""
+    """A copy of the file tree at `source`, without the entries in `dropped` (absolute paths).
+
+    `dropped_hint` tells whoever asks for one of those why it is not there. `grafts` are trees that lie elsewhere and
+    appear at a path below it: ("/lib", "/elsewhere"). `mounted`: it is there to be read from, as a flake's own tree is.
+    """
 
     source: str
     nar_sha256: bytes
     dropped: frozenset[str] = frozenset()
+    dropped_hint: str | None = None
+    grafts: tuple[tuple[str, str], ...] = ()
+    mounted: bool = False
 
     def inside(self, rest: str) -> str | None:
         """Where what lies at `rest` ("" or "/a/b") in the copy comes from; None if it was left out."""
+        for below, elsewhere in self.grafts:
+            if rest == below or rest.startswith(f"{below}/"):
+                return elsewhere + rest[len(below) :]
         if self.dropped:
             steps = rest.split("/")
             if any(self.source + "/".join(steps[:count]) in self.dropped for count in range(2, len(steps) + 1)):
                 return None
         return self.source + rest
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The directories that its files are in."""
+        return (self.source, *(elsewhere for _, elsewhere in self.grafts))
 
 
 @dataclass(frozen=True, slots=True)

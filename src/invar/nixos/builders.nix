@@ -6,6 +6,8 @@
   packages,
   pythonPackages,
   withPackages,
+  packagesWith,
+  overlays,
   system,
 }:
 let
@@ -167,7 +169,10 @@ lib.genAttrs noBuilderNames (name: noBuilders "pkgs.${name}")
     mkDerivation = noBuilders "pkgs.stdenv.mkDerivation";
   };
   config = { };
-  overlays = [ ];
+  inherit overlays;
+  # Each adds to the overlays that there are; the result has all packages anew.
+  extend = overlay: packagesWith (overlays ++ [ overlay ]);
+  appendOverlays = more: packagesWith (overlays ++ more);
   runtimeShell = bash;
   bashInteractiveFHS = packages.bash;
   emptyFile = writeText "empty-file" "";

@@ -7,34 +7,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from invar.core.errors import InvarError
-from invar.modules.evaluate import Evaluation
-from invar.modules.native import eval_modules, native_builtins
-from invar.nix import Evaluator, NixError, Primop, Value, call, force
+from invar.modules.evaluate import ConfigSet, Evaluation
+from invar.nix import Evaluator, NixError, Value, call, force
 from invar.nix import Path as NixPath
 from invar.nix.errors import NixMissingAttribute, did_you_mean, nearest
 from invar.nix.fetching import Fetcher
+from invar.nixos.library import LIBRARY, MODULES, add_library
 from invar.nixos.names import Universe
 from invar.nixos.objects import Objects
-from invar.nixos.pkgs import make_packages
-
-LIBRARY = Path(__file__).resolve().parent
-MODULES = LIBRARY / "modules"
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """An evaluated configuration. `config` and `options` are Nix values, evaluated as far as they were asked for.
+    """An evaluated configuration. `config` is a Nix value, evaluated as far as it was asked for.
 
-    `objects` holds every store object that evaluation has made so far, `definitions` what each module gave to each
-    option. Use it inside `with_big_stack`.
+    `objects` holds every store object that evaluation has made so far. `directory` and `library` are where the language
+    sees the configuration's files and the module library. Use it inside `with_big_stack`.
     """
 
     config: Value
-    options: Value
     objects: Objects
     evaluator: Evaluator
     source: Path
-    definitions: Evaluation
+    directory: str
+    library: str = str(LIBRARY)
+
+    @property
+    def definitions(self) -> Evaluation:
+        """What each module gave to each option. Raises NixError when the configuration has no value."""
+        config = force(self.config)
+        assert isinstance(config, ConfigSet)
+        return config.evaluation
 
     def attribute(self, path: str) -> Value:
         """The value (forced) at a dotted path like "services.nginx.enable"; parts in double quotes may hold dots.
@@ -86,30 +89,14 @@ def evaluate_configuration(
         on_warn=on_warn,
         fetcher=fetcher,
     )
-    evaluator.builtins.update(native_builtins(evaluator))
-    objects = Objects(evaluator.store_objects)
-    lib = evaluator.import_file(str(LIBRARY / "lib"))
-    builders = evaluator.import_file(str(LIBRARY / "builders.nix"))
-
-    def packages(system: Value) -> Value:
-        return make_packages(
-            universe,
-            objects,
-            system=str(force(system)),
-            load_builders=lambda arguments: call(builders, {**arguments, "lib": lib}),
-        )
-
-    evaluated = eval_modules(
-        evaluator,
-        [
-            *force(evaluator.import_file(str(MODULES / "module-list.nix"))),
-            NixPath(str(source)),
-            *extra_modules,
-        ],
-        {"lib": lib, "modulesPath": str(MODULES), "pkgsFor": Primop("pkgsFor", 1, packages)},
+    objects = add_library(evaluator, universe)
+    evaluated = call(
+        evaluator.import_file(str(LIBRARY / "eval-config.nix")),
+        {"lib": evaluator.import_file(str(LIBRARY / "lib")), "modulesPath": str(MODULES)},
+        {"modules": [NixPath(str(source)), *extra_modules]},
     )
-    configuration = Configuration(evaluated.config, evaluated.options, objects, evaluator, source, evaluated.evaluation)
-    _enforce(configuration, on_warn)
+    configuration = Configuration(evaluated["config"], objects, evaluator, source, str(source.parent))
+    enforce(configuration, on_warn)
     return configuration
 
 
@@ -136,7 +123,7 @@ def split_attribute_path(path: str) -> list[str]:
                 return parts
 
 
-def _enforce(configuration: Configuration, on_warn: Callable[[str], None]) -> None:
+def enforce(configuration: Configuration, on_warn: Callable[[str], None]) -> None:
     """Tell warnings, and raise InvarError for assertions that do not hold."""
     config = force(configuration.config)
     failed: list[str] = []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from invar.core.errors import InvarError
-from invar.nix import NixError, Primop, Value, context_of, delay, force
+from invar.nix import NixError, Primop, Value, call, context_of, delay, force
 from invar.nix.errors import NixMissingAttribute, did_you_mean, nearest
 from invar.nixos.names import Meaning, Universe, curated, debian_names, meaning
 from invar.nixos.objects import Objects
@@ -94,9 +94,14 @@ class PackageSet(dict[str, Value]):
 
 
 def make_packages(
-    universe: Universe, objects: Objects, *, system: str, load_builders: Callable[..., Value]
+    universe: Universe,
+    objects: Objects,
+    *,
+    system: str,
+    overlays: list[Value],
+    load_builders: Callable[..., Value],
 ) -> PackageSet:
-    """`pkgs` for the platform `system` (x86_64-linux).
+    """`pkgs` for the platform `system` (x86_64-linux), with overlays (Nix functions `final: prev: { ... }`) over it.
 
     `load_builders(arguments)` evaluates builders.nix with the given attribute set. Everything that packages and
     builders make is registered in `objects`.
@@ -115,28 +120,48 @@ def make_packages(
     def of_debian(name: str) -> Value:
         return pending(Meaning(name, (name,), name, None, ()))
 
+    def with_overlays(given: Value) -> Value:
+        return make_packages(universe, objects, system=system, overlays=list(force(given)), load_builders=load_builders)
+
     python = PackageSet(
         {},
         make_python,
         lambda: (name.removeprefix(PYTHON_PREFIX) for name in debian_names() if name.startswith(PYTHON_PREFIX)),
     )
-    packages = PackageSet({}, make, lambda: iter({*curated(), *debian_names()}))
+    base = PackageSet({}, make, lambda: iter({*curated(), *debian_names()}))
+    layers = [base]
+    for overlay in overlays:
+        layers.append(_overlaid(layers[-1], overlay, lambda: layers[-1]))
+    final = layers[-1]
     builders = force(
         load_builders(
             {
                 "addObject": Primop("addObject", 1, lambda argument: _add_object(objects, argument)),
                 "debianPackage": Primop("debianPackage", 1, lambda name: of_debian(str(force(name)))),
-                "packages": packages,
+                "packages": final,
                 "pythonPackages": python,
                 "withPackages": Primop(
                     "withPackages", 2, lambda name, members: _joined(objects, system, force(name), force(members))
                 ),
+                "packagesWith": Primop("packagesWith", 1, with_overlays),
+                "overlays": overlays,
                 "system": system,
             }
         )
     )
-    packages.update(builders)
-    return packages
+    base.update(builders)
+    return final
+
+
+def _overlaid(before: PackageSet, overlay: Value, final: Callable[[], PackageSet]) -> PackageSet:
+    """`before` with what an overlay makes over it; the overlay is called when a name is first looked up."""
+    added = delay(lambda: call(overlay, final(), before))
+
+    def make(name: str) -> Value:
+        own = force(added)
+        return own[name] if name in own else before.get(name)
+
+    return PackageSet({}, make, lambda: iter({*before, *force(added)}))
 
 
 def package(found: Meaning, universe: Universe, objects: Objects, system: str) -> dict[str, Value]:

@@ -11,7 +11,8 @@ from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.nix import NixError, NixString, deep_force, render, with_big_stack
 from invar.nix.fetching import Fetcher
-from invar.nixos.configuration import LIBRARY, Configuration, evaluate_configuration
+from invar.nixos.configuration import Configuration, evaluate_configuration
+from invar.nixos.library import LIBRARY
 from invar.nixos.names import Universe
 from invar.nixos.objects import Object
 from invar.system.decode import system_from_data
@@ -51,7 +52,7 @@ def settings(evaluation: Evaluation) -> dict[str, Setting]:
     def work() -> dict[str, Setting]:
         configuration = evaluation.configuration
         try:
-            return settings_of(configuration.definitions, configuration.source.parent, LIBRARY)
+            return settings_of(configuration.definitions, configuration.directory, configuration.library)
         except NixError as error:
             raise told(error) from error
 
@@ -91,25 +92,35 @@ def _evaluate(
     fetcher: Fetcher | None,
 ) -> Evaluation:
     try:
-        configuration = evaluate_configuration(
-            path, universe, cache_dir=cache_dir, on_warn=report.warn, fetcher=fetcher
+        return evaluation_of(
+            evaluate_configuration(path, universe, cache_dir=cache_dir, on_warn=report.warn, fetcher=fetcher)
         )
-        context: set[str] = set()
-        data = plain_data(deep_force(configuration.attribute("system.build.invar")), context)
-        objects = configuration.objects.closure(sorted(context))
     except NixError as error:
         raise told(error, show_trace=show_trace) from error
-    return Evaluation(system_of(data, objects), configuration)
 
 
-def told(error: NixError, sources: Mapping[str, str] | None = None, *, show_trace: bool = False) -> InvarError:
+def evaluation_of(configuration: Configuration) -> Evaluation:
+    """The System of an evaluated configuration. Call it inside `with_big_stack`. Raises NixError, InvarError."""
+    context: set[str] = set()
+    data = plain_data(deep_force(configuration.attribute("system.build.invar")), context)
+    return Evaluation(system_of(data, configuration.objects.closure(sorted(context))), configuration)
+
+
+def told(
+    error: NixError,
+    sources: Mapping[str, str] | None = None,
+    *,
+    show_trace: bool = False,
+    library: tuple[str, ...] = (),
+) -> InvarError:
     """A fault of the language as Invar's error: its first line is what, the rest (place, source, trace) why.
 
-    `sources` has the texts of what is no file. Without `show_trace` frames inside the module library are left out:
-    they tell how Invar works, not what to change.
+    `sources` has the texts of what is no file. Without `show_trace` frames inside the module library (which a flake
+    reads below other paths, `library`) are left out: they tell how Invar works, not what to change.
     """
     if not show_trace:
-        error.frames = [frame for frame in error.frames if frame.pos and not frame.pos.file.startswith(f"{LIBRARY}/")]
+        own = tuple(f"{place}/" for place in (LIBRARY, *library))
+        error.frames = [frame for frame in error.frames if frame.pos and not frame.pos.file.startswith(own)]
     text = render(error, sources, show_trace=show_trace).removeprefix("error: ")
     what, _, rest = text.partition("\n")
     return InvarError(what, why=rest.strip("\n") or None)

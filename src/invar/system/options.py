@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from invar.core.errors import InvarError
@@ -71,14 +70,14 @@ class OptionChange:
         return all(isinstance(value, tuple) for value in values) and bool(self.added or self.removed)
 
 
-def settings_of(definitions: Evaluation, directory: Path, library: Path) -> dict[str, Setting]:
+def settings_of(definitions: Evaluation, directory: str, library: str) -> dict[str, Setting]:
     """The settings of a configuration in `directory`: all definitions from outside of the module library.
 
     A definition counts with its conditions decided and its priority weighed against all others, the library's too; sets
     are looked into, attribute by attribute. What fails to evaluate is `UNKNOWN`, what looks secret is not shown. Store
     paths stand without their hash. Call it inside `with_big_stack`.
     """
-    walk = _Walk(str(directory), str(library) + "/")
+    walk = _Walk(directory, f"{library}/")
     found = {show_option(loc): setting for loc, setting in walk.group(definitions.root())}
     return dict(sorted(found.items()))
 

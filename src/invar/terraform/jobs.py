@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import invar
@@ -20,11 +19,9 @@ from invar.core.events import Report
 from invar.core.home import Home
 from invar.debian.lock import read_lock
 from invar.engines.native import Built, NativeEngine
-from invar.engines.project import Project
 from invar.fleet.native import native_artifact
 from invar.fleet.publish import Destination, Published, parameter_name, publish
 from invar.fleet.regions import Outcomes, everywhere
-from invar.fleet.source import find_source
 from invar.fleet.tags import COMMIT, CONFIGURATION, LOCK, SPEC, SYSTEM, generation_of
 from invar.nix.builtins.data import to_json
 from invar.nixos.configuration import Configuration
@@ -54,7 +51,8 @@ class Bench:
 
 def evaluate(bench: Bench, configuration: str, options: list[str]) -> dict[str, Any]:
     """The computed attributes of `invar_system`. Raises InvarError, also for an option that there is not."""
-    project = Project.at(Path(configuration))
+    engine = bench.engine
+    project = engine.project(configuration)
     found: dict[str, Any] = {}
 
     def show(evaluated: Configuration) -> str:
@@ -62,7 +60,6 @@ def evaluate(bench: Bench, configuration: str, options: list[str]) -> dict[str, 
             found[option] = to_json(evaluated.attribute(option), None)
         return ""
 
-    engine = bench.engine
     if options:
         engine.value(project, show)
     system = engine.evaluate(project).system
@@ -81,7 +78,8 @@ def evaluate(bench: Bench, configuration: str, options: list[str]) -> dict[str, 
 
 def build(bench: Bench, configuration: str) -> dict[str, Any]:
     """What a plan tells of an image: its identity. The image is in the store afterwards."""
-    return _identity(bench.engine.build(Project.at(Path(configuration)), "amazon"))
+    engine = bench.engine
+    return _identity(engine.build(engine.project(configuration), "amazon"))
 
 
 def publish_image(bench: Bench, configuration: str, system_digest: str, destination: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +88,7 @@ def publish_image(bench: Bench, configuration: str, system_digest: str, destinat
     Raises InvarError when the configuration no longer builds `system_digest`, or when nothing could be published.
     """
     engine, cloud = bench.engine, bench.cloud
-    project = Project.at(Path(configuration))
+    project = engine.project(configuration)
     built = engine.build(project, "amazon")
     if built.image.system_digest != system_digest:
         raise InvarError(
@@ -99,7 +97,7 @@ def publish_image(bench: Bench, configuration: str, system_digest: str, destinat
             why=f"planned {system_digest}\nbuilt   {built.image.system_digest}",
             hint="plan and apply again",
         )
-    artifact = native_artifact(built, find_source(project.configuration, bench.report), engine.store, bench.report)
+    artifact = native_artifact(built, project.configuration, engine.store, bench.report)
     days = destination.pop("deprecate_after_days", None)
     to = Destination(**destination, deprecate_after=None if days is None else timedelta(days=days))
     done = publish(cloud, artifact, to, engine.store, bench.report, version=invar.__version__)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from invar.core.canonical import canonical_json
 from invar.core.errors import InvarError
-from invar.image.documents import copy_documents
+from invar.image.disk_reader import write_raw
+from invar.image.documents import attach, copy_documents
 from invar.image.formats import Artifact
 from invar.image.info import INFO_FILE
 from invar.image.sparse import copy_into
@@ -78,3 +79,23 @@ def _copy(source: Path, target: Path) -> None:
         copy_into(descriptor, 0, source)
     finally:
         os.close(descriptor)
+
+
+def copy_disk(disk: Path, documents: Mapping[str, bytes], out: Path) -> Path:
+    """Copy a disk as raw blocks to `out` (a file or a directory), and documents beside it. Raises InvarError."""
+    place = out / disk.name if out.is_dir() else out
+    if not place.parent.is_dir():
+        raise InvarError(f"cannot write {place}", why=f"there is no directory {place.parent}", hint="make it first")
+    temporary = place.with_name(f".{place.name}.partial")
+    try:
+        temporary.unlink(missing_ok=True)
+        write_raw(disk, temporary)
+        temporary.replace(place)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full(place.parent, str(place)) from error
+        raise InvarError(f"cannot write {place}", why=error.strerror) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    attach(place.parent, documents)
+    return place

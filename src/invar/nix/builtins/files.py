@@ -65,8 +65,13 @@ def file_builtins(evaluator: Evaluator) -> Registry:
     def read_dir(path: Value) -> dict[str, Value]:
         place = realised(path)
         try:
+            left_out = evaluator.left_out(place)
             with os.scandir(evaluator.place(place)) as entries:
-                return {entry.name: file_type(entry.stat(follow_symlinks=False).st_mode) for entry in entries}
+                return {
+                    entry.name: file_type(entry.stat(follow_symlinks=False).st_mode)
+                    for entry in entries
+                    if entry.path not in left_out
+                }
         except OSError as error:
             raise NixError(f"opening directory '{place}': {error.strerror}") from None
 
@@ -131,9 +136,12 @@ def file_builtins(evaluator: Evaluator) -> Registry:
 
     def add_path(place: str, name: str, predicate: Value, recursive: bool, expected: bytes | None) -> str:
         shown, place = place, evaluator.place(place)
-        dropped: set[str] = set()
+        left_out = evaluator.left_out(shown)
+        dropped: set[str] = set(left_out)
 
         def keep(entry: str, kind: str) -> bool:
+            if entry in left_out:
+                return False
             answer = predicate is None or expect_bool(call2(predicate, shown + entry[len(place) :], kind))
             if not answer:
                 dropped.add(entry)

@@ -10,6 +10,7 @@
   ./config/system-path.nix
   ./config/users-groups.nix
   ./image/file-options.nix
+  ./image/images.nix
   ./invar/checks.nix
   ./invar/ignored.nix
   ./invar/immutable.nix

@@ -29,14 +29,23 @@ RECORDS = "source-record"
 Attributes = dict[str, str | int | bool]
 
 
+def is_local(attributes: TreeAttributes) -> bool:
+    """Whether a tree is on this machine."""
+    return attributes["type"] == "path" or str(attributes.get("url", "")).startswith(("file:", "/"))
+
+
 class Fetchers:
     """An `invar.nix.fetching.Fetcher` over a store.
 
     What has a hash or a revision is fetched once; anything else every time it is asked of a new object of this class.
-    `cache` holds git mirrors. `report` is told what is fetched.
+    `cache` holds git mirrors. `report` is told what is fetched. `offline` refuses what is neither in the store nor on
+    this machine.
     """
 
-    def __init__(self, store: Store, cache: Path, report: Report, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, store: Store, cache: Path, report: Report, environment: Mapping[str, str], *, offline: bool = False
+    ) -> None:
+        self._offline = offline
         self.store = store
         self.report = report
         self.git = Git(cache / "git", environment)
@@ -78,6 +87,11 @@ class Fetchers:
 
     def _fetch(self, attributes: TreeAttributes) -> FetchedTree:
         kind = str(attributes["type"])
+        if self._offline and not is_local(attributes):
+            raise FetchError(
+                f"cannot fetch '{format_input(attributes)}': it needs the network, which --offline forbids",
+                hint="Fetch it once without --offline: what is locked and in the store is not fetched again.",
+            )
         method = _KINDS.get(kind)
         if method is None:
             hint = "A registry tells what a short name stands for." if kind == "indirect" else None

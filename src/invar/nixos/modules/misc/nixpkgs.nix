@@ -2,7 +2,6 @@
 {
   config,
   lib,
-  pkgsFor,
   ...
 }:
 let
@@ -31,7 +30,12 @@ in
     overlays = mkOption {
       type = types.listOf types.unspecified;
       default = [ ];
-      description = "Overlays of the package set. The native engine has none.";
+      description = "Functions `final: prev: { ... }` that add packages to `pkgs` or replace them.";
+    };
+    pkgs = mkOption {
+      type = types.nullOr types.raw;
+      default = null;
+      description = "A package set made beforehand, as `import nixpkgs { overlays = [ ... ]; }` gives. Then `nixpkgs.overlays` come on top of it.";
     };
     architecture = mkOption {
       type = types.enum (lib.attrValues architectures);
@@ -42,15 +46,20 @@ in
     };
   };
   config = {
-    _module.args.pkgs = pkgsFor cfg.hostPlatform.system;
+    _module.args.pkgs =
+      if cfg.pkgs == null then
+        builtins.invarPackages {
+          inherit (cfg) overlays;
+          inherit (cfg.hostPlatform) system;
+        }
+      else if cfg.overlays == [ ] then
+        cfg.pkgs
+      else
+        cfg.pkgs.appendOverlays cfg.overlays;
     assertions = [
       {
         assertion = architectures ? ${cfg.hostPlatform.system};
         message = "nixpkgs.hostPlatform is ${cfg.hostPlatform.system}; the native engine builds x86_64-linux and aarch64-linux.";
-      }
-      {
-        assertion = cfg.overlays == [ ];
-        message = "nixpkgs.overlays: the native engine takes packages from Debian and has no overlays. Use `--engine nix` for them.";
       }
     ];
   };
