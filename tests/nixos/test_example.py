@@ -129,6 +129,7 @@ def test_only_declared_units_are_wanted(example):
     wanted = {target.rsplit("/", 1)[1] for target in example.etc if re.search(r"\.(wants|requires)/", target)}
     assert wanted == {
         "fetch-ec2-metadata.service",
+        "invar-boot-health.service",
         "growpart.service",
         "logrotate.timer",
         "nftables.service",

@@ -17,7 +17,10 @@ from invar.engines.repository import Revision, revision_of
 from invar.image.assemble import Image, assemble
 from invar.image.config_layer import build_config_layer
 from invar.image.documents import BuildRecord, attach
+from invar.image.erofs import File
 from invar.image.formats import Artifact, export, find_format
+from invar.image.instance_files import ImageRecord, instance_files, own_code
+from invar.image.layer import PackagesLayer
 from invar.image.packages_layer import build_packages_layer
 from invar.image.tools import Tools, realise_tools, tool_requests
 from invar.nixos.configuration import Configuration
@@ -157,7 +160,8 @@ class NativeEngine:
         packages = build_packages_layer(
             lock, self.store, tools, mirrors, self.report, path_excludes=system.path_excludes
         )
-        config = build_config_layer(system, packages, lock.epoch, self.store, self.report)
+        extra = files_for_instance(evaluation, packages, lock)
+        config = build_config_layer(system, packages, lock.epoch, self.store, self.report, extra=extra)
         image = assemble(system, packages, config, lock.epoch, tools, self.store, self.report)
         artifacts = tuple(export(image, name, lock.digest, tools, self.store, self.report) for name in names)
         record = BuildRecord(system, lock, settings(evaluation))
@@ -211,6 +215,16 @@ class NativeEngine:
         return find_mirrors(
             option=self._mirror_options, environment=self._environment, locked=lock.mirrors if lock else ()
         )
+
+
+def files_for_instance(evaluation: Evaluation, packages: PackagesLayer, lock: Lock) -> dict[str, File]:
+    """What goes into the config layer so that instances can evaluate and switch by themselves, if they are to."""
+    system, configuration = evaluation.system, evaluation.configuration
+    if not system.machine:
+        return {}
+    universe = {name: (package.version, package.sha256) for name, package in lock.packages.items()}
+    record = ImageRecord(system, packages, universe, lock.epoch, configuration.source.name)
+    return instance_files(record, configuration.files(), own_code())
 
 
 def requests_of(system: System) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from invar.store.objects import Store
 
 KIND = "initrd"
 
-MODULES = ("virtio_blk", "virtio_pci", "nvme", "ext4", "dm_verity", "erofs", "overlay")
+MODULES = ("virtio_blk", "virtio_pci", "nvme", "ext4", "dm_verity", "erofs", "overlay", "loop")
 """Without these no image boots."""
 
 OPTIONAL_MODULES = {
@@ -30,7 +30,7 @@ OPTIONAL_MODULES = {
 
 PROGRAMS = ("usr/sbin/dmsetup", "usr/sbin/e2fsck")
 BUSYBOX = "usr/bin/busybox"
-APPLETS = ("insmod", "mkdir", "mount", "sh", "switch_root", "umount", "usleep")
+APPLETS = ("insmod", "losetup", "mkdir", "mount", "sh", "switch_root", "umount", "usleep")
 MOUNT_POINTS = ("dev", "proc", "run", "sys", "sysroot", "tmp")
 INIT = Path(__file__).with_name("init.sh")
 

@@ -54,6 +54,24 @@ class Configuration:
             seen.append(name)
         return value
 
+    def files(self) -> dict[str, bytes]:
+        """The files that evaluation has read so far, by path relative to the configuration's directory.
+
+        Files of the module library are not among them. Raises InvarError for one that can no longer be read.
+        """
+        directory = self.source.parent
+        places = {Path(path) for path in self.evaluator.files_read}
+        for copied in map(Path, self.evaluator.copied_paths()):
+            places |= {copied} if copied.is_file() else set(copied.rglob("*"))
+        try:
+            return {
+                place.relative_to(directory).as_posix(): place.read_bytes()
+                for place in sorted(places)
+                if place.is_relative_to(directory) and not place.is_relative_to(LIBRARY) and place.is_file()
+            }
+        except OSError as error:
+            raise InvarError("a file of the configuration cannot be read", why=str(error)) from error
+
 
 def evaluate_configuration(
     path: Path,

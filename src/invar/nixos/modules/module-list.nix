@@ -13,6 +13,7 @@
   ./invar/checks.nix
   ./invar/ignored.nix
   ./invar/immutable.nix
+  ./invar/machine.nix
   ./invar/system.nix
   ./invar/utils.nix
   ./misc/assertions.nix
