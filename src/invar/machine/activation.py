@@ -16,7 +16,7 @@ from invar.machine import active, state
 from invar.machine.consumers import Consumed, changed_files, consumed
 from invar.machine.generations import LayerRecord
 from invar.machine.layer_device import mount_layer, unmount_layer
-from invar.machine.mounts import bind, exchange, mount_overlay, read_mounts, unmount
+from invar.machine.mounts import bind, exchange, is_mount, mount_overlay, read_mounts, unmount
 from invar.machine.unit_actions import UnitActions, plan_units
 from invar.machine.unit_files import PACKAGED, read_unit_files
 
@@ -30,10 +30,10 @@ UNIT_SECONDS = 180.0
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A system's /etc and /nix, whole, at places of their own; `device` is the verity device below them."""
+    """A system's whole /etc at a place of its own; its config layer's root, and the verity device below that."""
 
     etc: Path
-    nix: Path
+    root: Path
     device: str
 
 
@@ -70,20 +70,18 @@ def layer_view(layer: LayerRecord, image: Path) -> Iterator[View]:
             there = etc / inside.relative_to(ETC) if inside != ETC and inside.is_relative_to(ETC) else None
             if there is not None and there.exists():
                 bind(inside, there)
-        yield View(etc, root / "nix", device)
+        yield View(etc, root, device)
 
 
 @contextmanager
 def current_view(device: str) -> Iterator[View]:
     """The view of what is active now, held for the time of the block, to go back to."""
-    with ExitStack() as cleanup:
-        places = []
-        for tree in (ETC, NIX):
-            place = _place(f"old-{tree.name}")
-            bind(tree, place)
-            cleanup.callback(_drop, place)
-            places.append(place)
-        yield View(places[0], places[1], device)
+    etc = _place("old-etc")
+    bind(ETC, etc)
+    try:
+        yield View(etc, state.ACTIVE_ROOT if is_mount(state.ACTIVE_ROOT) else state.CONFIG_ROOT, device)
+    finally:
+        _drop(etc)
 
 
 def plan_transition(target: View) -> Transition:
@@ -95,14 +93,14 @@ def plan_transition(target: View) -> Transition:
     return Transition(units, files, consumed(files))
 
 
-def activate(target: View, transition: Transition, report: Report) -> None:
+def activate(target: View, before: View, transition: Transition, report: Report) -> None:
     """Take the steps of a transition. Raises InvarError at the first that fails; the caller then goes back."""
     units = transition.units
     if units.stop:
         with report.stage("stop units"):
             systemctl("stop", *units.stop)
     with report.stage("exchange /etc and /nix"):
-        exchange_trees(target)
+        exchange_trees(target, before)
     with report.stage("apply"):
         systemctl("daemon-reexec" if transition.consumed.manager else "daemon-reload")
         for command in transition.consumed.commands:
@@ -120,11 +118,17 @@ def activate(target: View, transition: Transition, report: Report) -> None:
     exchange_nix(target)
 
 
-def exchange_trees(target: View) -> None:
+def settle(target: View) -> None:
+    """Keep the root of the layer that is active now mounted, in the place of the one before."""
+    state.ACTIVE_ROOT.mkdir(parents=True, exist_ok=True)
+    exchange(target.root, state.ACTIVE_ROOT)
+
+
+def exchange_trees(target: View, before: View) -> None:
     """/etc becomes the target's; /nix has the objects of both systems until their units have changed over."""
     try:
         both = _place("nix")
-        mount_overlay([target.nix, NIX], both)
+        mount_overlay([target.root / "nix", before.root / "nix"], both)
         try:
             exchange(both, NIX)
         finally:
@@ -137,7 +141,7 @@ def exchange_trees(target: View) -> None:
 def exchange_nix(target: View) -> None:
     """/nix has the target's objects alone."""
     try:
-        exchange(target.nix, NIX)
+        exchange(target.root / "nix", NIX)
     except OSError as error:
         raise InvarError("/nix cannot be exchanged", where=str(error.filename), why=error.strerror) from error
 

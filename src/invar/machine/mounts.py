@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,11 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
+_SYS_MOUNT_SETATTR = 442
+_MOUNT_ATTR = struct.Struct("<QQQQ")
+"""struct mount_attr of linux/mount.h."""
 _AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
 _OPEN_TREE_CLONE = 1
 _OPEN_TREE_CLOEXEC = os.O_CLOEXEC
@@ -23,6 +28,7 @@ _MOVE_MOUNT_F_EMPTY_PATH = 0x4
 _MOVE_MOUNT_BENEATH = 0x200
 _MS_RDONLY = 1
 _MS_NODEV = 4
+_MS_PRIVATE = 1 << 18
 _MNT_DETACH = 2
 
 
@@ -96,8 +102,20 @@ def read_mounts(text: str | None = None) -> tuple[Mount, ...]:
 
 
 def _open_tree(path: Path) -> int:
+    """A copy of the mounts at `path`, attached nowhere yet.
+
+    It is private: a copy that stayed in its original's peer group would be mounted over when that is.
+    """
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_RECURSIVE
-    return _check(_LIBC.syscall(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags), path)
+    tree = _check(_LIBC.syscall(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags), path)
+    attributes = _MOUNT_ATTR.pack(0, 0, _MS_PRIVATE, 0)
+    flags = _AT_EMPTY_PATH | _AT_RECURSIVE
+    done = _LIBC.syscall(_SYS_MOUNT_SETATTR, tree, b"", flags, attributes, len(attributes))
+    if done < 0:
+        number = ctypes.get_errno()
+        os.close(tree)
+        raise OSError(number, os.strerror(number), str(path))
+    return tree
 
 
 def _move(tree: int, target: Path, flags: int) -> None:

@@ -25,6 +25,8 @@ RUN = Path("/run/invar")
 ACTIVE = RUN / "active.json"
 LOCK = RUN / "lock"
 CODE_CACHE = RUN / "cache" / "code"
+ACTIVE_ROOT = RUN / "active"
+"""The config layer that a live switch made active, mounted; only a directory where there was no switch."""
 PACKAGES_ROOT = RUN / "packages"
 """The packages layer, mounted by the initrd."""
 CONFIG_ROOT = RUN / "config"

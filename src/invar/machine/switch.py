@@ -13,7 +13,7 @@ from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.image.instance_files import ImageRecord
 from invar.machine import active, boot_entries, generations, state
-from invar.machine.activation import Transition, View, activate, current_view, layer_view, plan_transition
+from invar.machine.activation import Transition, View, activate, current_view, layer_view, plan_transition, settle
 from invar.machine.boot_target import boot_into, make_uki, room_for
 from invar.machine.checks import run_checks
 from invar.machine.generations import Generation, LayerRecord
@@ -159,12 +159,13 @@ def _go_live(
     with current_view(now.layers["config"]) as before, layer_view(layer, image) as view:
         transition = plan_transition(view)
         try:
-            activate(view, transition, report)
+            activate(view, before, transition, report)
             active.set_active(digest, number, view.device)
             _judge(checks, read_settings(), report)
+            settle(view)
         except (InvarError, OSError, KeyboardInterrupt) as error:
             report.warn("the switch failed: going back")
-            _go_back(before, transition, error, report)
+            _go_back(before, view, transition, error, report)
             active.set_active(now.active_digest, now.active_generation, now.layers["config"])
             raise
     return transition
@@ -182,10 +183,10 @@ def _judge(checks: tuple[Check, ...] | None, settings: Settings, report: Report)
         )
 
 
-def _go_back(before: View, done: Transition, error: BaseException, report: Report) -> None:
+def _go_back(before: View, failed: View, done: Transition, error: BaseException, report: Report) -> None:
     back = plan_transition(before)
     try:
-        activate(before, replace(back, units=reversed_actions(done.units, back.units)), report)
+        activate(before, failed, replace(back, units=reversed_actions(done.units, back.units)), report)
     except InvarError as second:
         raise InvarError(
             "the switch failed, and so did the way back",
