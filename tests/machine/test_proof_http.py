@@ -68,7 +68,7 @@ def test_the_nonce_comes_back(gatherer: str) -> None:
         (b"GET /proof?nonce=a&nonce=b HTTP/1.0", 400),
         (b"GET /proof?nonce=none HTTP/1.0", 503),
         (b"POST /proof HTTP/1.0", 501),
-        (b"rubbish and more rubbish here", 400),
+        (b"PUT /proof HTTP/1.1", 501),
     ],
 )
 def test_anything_else_is_refused(gatherer: str, request_line: bytes, status: int) -> None:

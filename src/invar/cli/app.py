@@ -29,6 +29,8 @@ VERBS = {
     "publish": "invar.cli.publish:publish",
     "images": "invar.cli.images:images",
     "cloud": "invar.cli.cloud:cloud",
+    "proof": "invar.cli.proof:proof",
+    "user-data": "invar.cli.user_data:user_data",
     "completion": "invar.cli.completion:completion",
 }
 

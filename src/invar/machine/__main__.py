@@ -30,6 +30,10 @@ VERBS: dict[str, Verb] = {
     "diff": Verb("what differs between two generations", "invar.machine.verbs:diff"),
     "delete-generations": Verb("delete generations that are not in use", "invar.machine.verbs:delete_generations"),
     "gc": Verb("delete layers that no generation uses", "invar.machine.verbs:gc"),
+    "proof": Verb("tell what this machine runs", "invar.machine.proof:main"),
+    "init": Verb("take over EC2's metadata, apply user data (run by systemd)", "invar.machine.init:main", hidden=True),
+    "secrets": Verb("fetch the declared secrets (run by systemd)", "invar.machine.secrets:main", hidden=True),
+    "proof-http": Verb("answer one request (run by systemd)", "invar.machine.proof_http:main", hidden=True),
     "boot-health": Verb("judge this boot (run by systemd)", "invar.machine.health:main", hidden=True),
 }
 

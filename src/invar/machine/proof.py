@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +12,10 @@ from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Report
 from invar.machine import active, checks, device_mapper, state
 from invar.machine.init import FOUND, say_on_console
-from invar.system.proof import CONSOLE_PREFIX, CheckProof, LayerProof, Proof
+from invar.system.proof import CONSOLE_PREFIX, CheckProof, LayerProof, Proof, checked_nonce, lines_of
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _UPTIME = Path("/proc/uptime")
-_NONCE = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
 _MAX_LINE = 512
 
 
@@ -69,32 +67,6 @@ def gather(nonce: str | None = None, results: Sequence[CheckProof] | None = None
 def announce(proof: Proof) -> None:
     """Print the proof on the serial console, where EC2 keeps it for whoever reads the console output."""
     say_on_console(CONSOLE_PREFIX + proof.to_json())
-
-
-def checked_nonce(nonce: str | None) -> str | None:
-    """Raises InvarError for a nonce that is not to be repeated."""
-    if nonce is None or _NONCE.fullmatch(nonce):
-        return nonce
-    raise InvarError("this is no nonce", hint="1 to 128 letters, digits and ._~+/=-", exit_code=ExitCode.USAGE)
-
-
-def lines_of(proof: Proof) -> list[str]:
-    """The proof for a person to read."""
-    lines = [
-        f"booted        generation {proof.booted_generation}  {proof.booted_digest}",
-        f"active        generation {proof.active_generation}  {proof.active_digest}",
-        *(f"{layer.kind:<14}{layer.state}  {layer.root_hash}" for layer in proof.layers),
-        f"kernel        {proof.kernel}",
-        f"boot          {proof.boot_id}, {proof.uptime:.0f} s ago",
-        f"instance      {proof.instance_id or 'not on EC2'}",
-    ]
-    lines += [f"check         {check.name}: {check.state} {check.message}".rstrip() for check in proof.checks]
-    lines.append(f"failed units  {', '.join(proof.failed_units) or 'none'}")
-    if proof.refused:
-        lines.append(f"refused       {proof.refused}")
-    if proof.nonce:
-        lines.append(f"nonce         {proof.nonce}")
-    return lines
 
 
 def _serve() -> int:

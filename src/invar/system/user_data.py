@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from invar.core import ed25519
 from invar.core.canonical import canonical_json
-from invar.core.errors import InvarError
+from invar.core.errors import ExitCode, InvarError
 
 LIMIT = 16 * 1024
 """Bytes that EC2 takes, before base64 (EC2 user guide, "Run commands on your EC2 instance at launch")."""
@@ -75,6 +77,27 @@ def check_size(data: bytes, *, where: str | None = None) -> None:
 def parameters_document(parameters: Mapping[str, Any]) -> bytes:
     """User data that gives the baked configuration these `config.invar.parameters`."""
     return canonical_json({ENVELOPE: {"parameters": dict(parameters)}}) + b"\n"
+
+
+def read_parameters(pairs: Sequence[str], file: Path | None) -> dict[str, Any]:
+    """NAME=VALUE pairs over the JSON object in `file`; a value is JSON, or else text. Raises InvarError."""
+    values: Any = {}
+    if file is not None:
+        try:
+            values = json.loads(file.read_bytes())
+        except ValueError as error:
+            raise InvarError(f"{file} is no JSON", why=str(error)) from error
+        if not isinstance(values, dict):
+            raise InvarError(f"{file} holds no JSON object")
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not name or not equals:
+            raise InvarError(f"{pair!r} is no NAME=VALUE", exit_code=ExitCode.USAGE)
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return dict(values)
 
 
 def generation_document(system_digest: str, cache: str | None = None) -> bytes:
