@@ -20,14 +20,13 @@ def project(repository: Path, tmp_path: Path) -> Path:
 
 
 def test_a_signed_configuration_is_made_and_checked(project: Path, home: Home, tmp_path: Path) -> None:
-    public = succeed("user-data", "key", "--new", tmp_path / "fleet.pem", home=home).out.strip()
-    assert (tmp_path / "fleet.pem").stat().st_mode & 0o777 == 0o600
-    assert succeed("user-data", "key", tmp_path / "fleet.pem", home=home).out.strip() == public
+    made = succeed("key", "generate", tmp_path / "fleet.key", "--json", home=home).json()
+    public = (tmp_path / "fleet.key.pub").read_text().strip()
     source = tmp_path / "web.nix"
     source.write_text('{ lib, ... }: { imports = [ ./configuration.nix ]; networking.hostName = lib.mkForce "b"; }')
     signed = tmp_path / "signed"
     succeed(
-        "user-data", "sign", source, "--key", tmp_path / "fleet.pem", "--compress", "gzip", "--out", signed, home=home
+        "user-data", "sign", source, "--key", tmp_path / "fleet.key", "--compress", "gzip", "--out", signed, home=home
     )
     assert gzip.decompress(signed.read_bytes()).startswith(source.read_bytes())
     told = succeed("user-data", "check", signed, "--image", project, "--trust", public, "--json", home=home).json()
@@ -36,11 +35,18 @@ def test_a_signed_configuration_is_made_and_checked(project: Path, home: Home, t
         told["signed_by"],
         len(signed.read_bytes()),
     )
-    assert told["spec_digest"] and told["signed_by"]
+    assert told["spec_digest"] and made["id"].startswith(told["signed_by"])
     altered = tmp_path / "altered"
     altered.write_bytes(gzip.decompress(signed.read_bytes()).replace(b'"b"', b'"c"'))
     refused = invar("user-data", "check", altered, "--trust", public, home=home)
     assert refused.code == 1 and "was altered" in refused.err
+
+
+def test_keys_that_instances_cannot_check_sign_nothing(home: Home, tmp_path: Path) -> None:
+    succeed("key", "generate", tmp_path / "k", "--type", "p256", home=home)
+    (tmp_path / "data").write_text("{ }")
+    refused = invar("user-data", "sign", tmp_path / "data", "--key", tmp_path / "k", home=home)
+    assert refused.code == 1 and "Ed25519 only" in refused.err
 
 
 def test_parameters_are_evaluated_beside_the_image(project: Path, home: Home, tmp_path: Path) -> None:
@@ -52,7 +58,7 @@ def test_parameters_are_evaluated_beside_the_image(project: Path, home: Home, tm
 
 
 def test_standard_input_is_signed_too(home: Home, tmp_path: Path) -> None:
-    succeed("user-data", "key", "--new", tmp_path / "k", home=home)
+    succeed("key", "generate", tmp_path / "k", home=home)
     command = [sys.executable, "-I", "-m", "invar", "user-data", "sign", "-", "--key", str(tmp_path / "k")]
     done = subprocess.run(command, input=b"#!/bin/sh\ntrue", capture_output=True, check=True)
     assert done.stdout.startswith(b"#!/bin/sh\ntrue\n# invar-signature: ed25519:")
@@ -82,8 +88,7 @@ def test_what_an_instance_would_refuse_is_refused_here(
         (("make",), 2, "either parameters or --generation"),
         (("make", "--parameter", "role"), 2, "NAME=VALUE"),
         (("make", "--generation", "abc"), 1, "no system digest"),
-        (("key", "/nonexistent/key"), 1, "can't be read"),
-        (("key", "--new", "/nonexistent/key"), 1, "can't be made"),
+        (("sign", "/dev/null", "--key", "/nonexistent/key"), 1, "cannot read the key"),
         (("check", "/nonexistent/data"), 2, "No such file"),
     ],
 )

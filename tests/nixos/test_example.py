@@ -134,7 +134,6 @@ def test_only_declared_units_are_wanted(example):
         "fetch-ec2-metadata.service",
         "invar-boot-health.service",
         "growpart.service",
-        "invar-boot-health.service",
         "logrotate.timer",
         "nftables.service",
         "nginx.service",

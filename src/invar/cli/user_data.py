@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -22,8 +23,8 @@ def user_data() -> None:
     """EC2 user data: a configuration, parameters, a published generation or a script; see docs/instance.md.
 
     \b
-    invar user-data key --new fleet.pem                        a key to sign with
-    invar user-data make --parameter role=web | invar user-data sign - --key fleet.pem > web.user-data
+    invar key generate fleet.key                               a key to sign with
+    invar user-data make --parameter role=web | invar user-data sign - --key fleet.key > web.user-data
     invar user-data check web.user-data --image .              would an instance take it?
     """
 
@@ -74,11 +75,12 @@ def sign(file: BinaryIO, key: Path, compress: str, out: Path | None) -> None:
     `invar.userData.trustedKeys` take nothing else.
 
     \b
-    invar user-data sign web.nix --key fleet.pem --compress gzip --out web.user-data
+    invar user-data sign web.nix --key fleet.key --compress gzip --out web.user-data
     """
-    from invar.engines.user_data import sign as sign_user_data
+    from invar.fleet.keys import PASSPHRASE
+    from invar.fleet.user_data import sign as sign_user_data
 
-    _give(sign_user_data(file.read(), key), compress, out)
+    _give(sign_user_data(file.read(), key, os.environ.get(PASSPHRASE)), compress, out)
 
 
 @user_data.command()
@@ -93,9 +95,9 @@ def check(context: click.Context, file: BinaryIO, image: Path | None, trusted: t
 
     \b
     invar user-data check web.nix --image .
-    invar user-data check web.user-data --trust "$(invar user-data key fleet.pem)"
+    invar user-data check web.user-data --trust "$(cat fleet.key.pub)"
     """
-    from invar.engines.user_data import check as check_user_data
+    from invar.fleet.user_data import check as check_user_data
     from invar.system.record import plain
     from invar.system.user_data import LIMIT, PublicKey
 
@@ -113,23 +115,8 @@ def check(context: click.Context, file: BinaryIO, image: Path | None, trusted: t
     click.echo(f"system      {checked.spec_digest or 'not evaluated'}")
 
 
-@user_data.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--new", is_flag=True, help="Make the key; an existing file is left alone.")
-@told
-def key(file: Path, new: bool) -> None:
-    """Print the public half of a key, as `invar.userData.trustedKeys` takes it; with --new make the key first.
-
-    \b
-    invar user-data key --new fleet.pem
-    """
-    from invar.engines.user_data import new_key, public_key
-
-    click.echo(str(new_key(file) if new else public_key(file)))
-
-
 def _give(data: bytes, compression: str, out: Path | None) -> None:
-    from invar.engines.user_data import packed
+    from invar.fleet.user_data import packed
     from invar.system.user_data import check_size
 
     result = packed(data, compression)

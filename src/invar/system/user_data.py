@@ -24,6 +24,9 @@ ENVELOPE = "invar"
 _SIGNED_AS = b"invar user data 1\n"
 """Goes before the content when it is signed, so that no other signature of the key fits."""
 
+_SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
+"""SubjectPublicKeyInfo of an Ed25519 key in DER, up to the key itself (RFC 8410, section 4)."""
+
 _LINE = re.compile(rb"# invar-signature: ed25519:([0-9a-f]{16}):([A-Za-z0-9+/]{86}==)\r?\n?")
 _LINE_START = b"# invar-signature:"
 _KEY = re.compile(r"ed25519:([A-Za-z0-9+/]{43}=)")
@@ -42,14 +45,14 @@ class PublicKey:
         if match is None:
             raise InvarError(
                 f"{text!r} is no public key",
-                hint="ed25519: and 44 characters of base64, as `invar user-data key` prints it",
+                hint="ed25519: and 44 characters of base64, as `invar key public` prints it",
             )
         return cls(base64.b64decode(match[1], validate=True))
 
     @property
     def id(self) -> str:
-        """The first 16 hex digits of the key's SHA-256, by which a signature names it."""
-        return hashlib.sha256(self.raw).hexdigest()[:16]
+        """The first 16 hex digits of the SHA-256 of its SubjectPublicKeyInfo, by which a signature names it."""
+        return hashlib.sha256(_SPKI_PREFIX + self.raw).hexdigest()[:16]
 
     def __str__(self) -> str:
         return f"ed25519:{base64.b64encode(self.raw).decode()}"

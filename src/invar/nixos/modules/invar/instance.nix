@@ -60,7 +60,7 @@ in
       default = [ ];
       example = [ "ed25519:O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik=" ];
       description = ''
-        Keys that user data must be signed with (`invar user-data key`, `invar user-data sign`). Where there are any, an instance
+        Keys that user data must be signed with (`invar key generate`, `invar user-data sign`). Where there are any, an instance
         refuses everything else and stays as its image is; an empty list takes unsigned user data too.
       '';
     };

@@ -1,28 +1,19 @@
-"""The sending side of user data: keys, signing, and a check that evaluates it as an instance would."""
+"""The sending side of user data: signing, and a check that evaluates it as an instance would."""
 
 from __future__ import annotations
 
 import gzip
 import lzma
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
-
 from invar.core.errors import InvarError
 from invar.engines.native import NativeEngine
 from invar.engines.project import Project
+from invar.fleet.keys import read_private_key
 from invar.machine.apply import write_project
 from invar.machine.user_data import Configuration, Form, Nothing, Parameters, Pointer, Script, classify, unpacked
 from invar.system.user_data import (
@@ -58,48 +49,21 @@ class Checked:
     spec_digest: str | None
 
 
-def new_key(path: Path) -> PublicKey:
-    """Make a key to sign user data with, in a new file that its owner alone reads. Raises InvarError if it exists."""
-    key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise InvarError(f"the key {path} can't be made", why=error.strerror) from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
-    return PublicKey(key.public_key().public_bytes_raw())
-
-
-def read_key(path: Path) -> Ed25519PrivateKey:
-    """A secret key: PEM, PKCS#8, Ed25519. Raises InvarError."""
-    try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except OSError as error:
-        raise InvarError(f"the key {path} can't be read", why=error.strerror) from error
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InvarError(f"{path} is no secret key", hint="make one: invar user-data key --new FILE") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise InvarError(f"{path} is a key of another kind", hint="user data is signed with Ed25519")
-    return key
-
-
-def public_key(path: Path) -> PublicKey:
-    """The public half of a secret key. Raises InvarError."""
-    return PublicKey(read_key(path).public_key().public_bytes_raw())
-
-
-def sign(data: bytes, key: Path) -> bytes:
+def sign(data: bytes, key: Path, passphrase: str | None = None) -> bytes:
     """User data, unpacked, with its signature by the secret key in the file `key`; an older signature is replaced.
 
-    Raises InvarError, for what is no form of user data too.
+    `passphrase` is the key's, if it has one. Raises InvarError, for what is no form of user data too.
     """
     content, _ = split_signature(unpacked(data))
     if not content.endswith(b"\n"):
         content += b"\n"
     classify(content)
-    secret = read_key(key)
-    signer = PublicKey(secret.public_key().public_bytes_raw())
+    secret = read_private_key(key, passphrase)
+    if secret.public.kind != "ed25519":
+        raise InvarError(
+            "instances check signatures of Ed25519 only", where=str(key), hint="make a key: invar key generate FILE"
+        )
+    signer = PublicKey.parse(secret.public.text())
     return with_signature(content, Signature(signer.id, secret.sign(message_to_sign(content))))
 
 
