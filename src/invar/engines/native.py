@@ -11,7 +11,7 @@ from invar.core.home import Home
 from invar.debian.changes import Change, diff_locks
 from invar.debian.lock import Lock, check_requests, read_lock, write_lock
 from invar.debian.mirrors import Mirrors, find_mirrors
-from invar.engines.evidence import files_of, inputs_of, make_documents
+from invar.engines.evidence import inputs_of, make_documents
 from invar.engines.project import Project
 from invar.engines.repository import Revision, revision_of
 from invar.image.assemble import Image, assemble
@@ -165,7 +165,7 @@ class NativeEngine:
         image = assemble(system, packages, config, lock.epoch, tools, self.store, self.report)
         artifacts = tuple(export(image, name, lock.digest, tools, self.store, self.report) for name in names)
         record = BuildRecord(system, lock, settings(evaluation))
-        files = files_of(evaluation, project.directory)
+        files = evaluation.configuration.files_below(project.directory)
         revision = revision_of(project.directory, [*files, project.lock])
         inputs = inputs_of(project, files, revision)
         with self.report.stage("documents") as stage:

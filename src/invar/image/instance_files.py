@@ -14,9 +14,9 @@ from invar.core.canonical import canonical_json
 from invar.core.errors import InvarError
 from invar.image.erofs import File
 from invar.image.layer import Layer, PackagesLayer
-from invar.image.secrets import find_secrets, refuse_secrets
 from invar.system.decode import system_from_data
 from invar.system.record import System
+from invar.system.secrets import find_secrets, refuse_secrets
 
 CODE = "usr/lib/invar"
 COMMAND = "usr/bin/invar"
@@ -33,10 +33,10 @@ SINGLE_FILES = (
     "image/accounts.py",
     "image/cmdline.py",
     "image/config_layer.py",
+    "image/crc32c.py",
     "image/erofs.py",
     "image/instance_files.py",
     "image/layer.py",
-    "image/secrets.py",
     "image/uki.py",
     "image/verity.py",
     "store/__init__.py",

@@ -217,10 +217,6 @@ class Evaluator:
         except OSError as error:
             raise NixError(f"opening file '{path}': {error.strerror}") from None
 
-    def copied_paths(self) -> tuple[str, ...]:
-        """The files and directories that were put into the store."""
-        return tuple(self._copied)
-
     def exists(self, path: str) -> bool:
         """Whether there is such a file (a dangling link is none). Raises NixRestricted."""
         return path in self.store_objects or os.path.exists(self.place(path))  # noqa: PTH110

@@ -13,6 +13,7 @@ from invar.nix import Evaluator, NixError, Primop, Value, call, force
 from invar.nix import Path as NixPath
 from invar.nix.errors import NixMissingAttribute, did_you_mean, nearest
 from invar.nix.fetching import Fetcher
+from invar.nix.store_objects import SourceObject
 from invar.nixos.names import Universe
 from invar.nixos.objects import Objects
 from invar.nixos.pkgs import make_packages
@@ -54,20 +55,24 @@ class Configuration:
             seen.append(name)
         return value
 
-    def files(self) -> dict[str, bytes]:
-        """The files that evaluation has read so far, by path relative to the configuration's directory.
-
-        Files of the module library are not among them. Raises InvarError for one that can no longer be read.
-        """
-        directory = self.source.parent
+    def files_below(self, directory: Path) -> list[Path]:
+        """The files below `directory` that evaluation read, or copied into the store. Sorted, without duplicates."""
         places = {Path(path) for path in self.evaluator.files_read}
-        for copied in map(Path, self.evaluator.copied_paths()):
-            places |= {copied} if copied.is_file() else set(copied.rglob("*"))
+        for made in self.evaluator.store_objects.values():
+            if isinstance(made, SourceObject):
+                root = Path(made.source)
+                inside = root.rglob("*") if root.is_dir() else [root]
+                places.update(path for path in inside if not any(path.is_relative_to(one) for one in made.dropped))
+        return sorted(path for path in places if path.is_relative_to(directory) and path.is_file())
+
+    def files(self) -> dict[str, bytes]:
+        """The configuration's own files, by path relative to its directory. Raises InvarError for one that is gone."""
+        directory = self.source.parent
         try:
             return {
-                place.relative_to(directory).as_posix(): place.read_bytes()
-                for place in sorted(places)
-                if place.is_relative_to(directory) and not place.is_relative_to(LIBRARY) and place.is_file()
+                path.relative_to(directory).as_posix(): path.read_bytes()
+                for path in self.files_below(directory)
+                if not path.is_relative_to(LIBRARY)
             }
         except OSError as error:
             raise InvarError("a file of the configuration cannot be read", why=str(error)) from error
