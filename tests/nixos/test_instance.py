@@ -58,6 +58,19 @@ def test_proof_over_http_listens_and_may_do_nothing(evaluate):
     assert not [name for name in evaluate(AMAZON).etc if "invar-proof" in name]
 
 
+def test_options_of_var_are_set_once_it_is_there(evaluate):
+    made = evaluate('fileSystems."/var" = { device = "x"; options = [ "noexec" "nosuid" ]; };')
+    unit = made.unit("var-options.service")
+    assert "ExecStart=/usr/bin/mount -o remount,noexec,nosuid /var" in unit and "Before=local-fs.target" in unit
+    assert "fstab" not in made.etc
+    assert "systemd/system/var-options.service" not in evaluate("").etc
+
+
+def test_the_hardened_profile_locks_the_kernel_down(evaluate):
+    made = evaluate('imports = [ "${modulesPath}/profiles/hardened.nix" ];')
+    assert "lockdown=integrity" in made.system["kernel_params"]
+
+
 @pytest.mark.parametrize(
     ("body", "why"),
     [

@@ -18,10 +18,10 @@ from typing import Literal
 
 from invar.core.errors import InvarError
 from invar.core.events import Report
-from invar.machine import active, state
+from invar.machine import active, generations, state
 from invar.machine.init import content_of, say_on_console
 from invar.machine.instance import read_instance
-from invar.machine.switch import Switched, switch, switch_to_published
+from invar.machine.switch import Switched, switch, switch_to_generation
 from invar.machine.user_data import Configuration, Form, Nothing, Parameters, Pointer, Script, classify
 from invar.system.decode import decode
 from invar.system.record import plain
@@ -167,9 +167,7 @@ def _apply(form: Form, remember: Callable[..., None], report: Report) -> bool:
         case Configuration(channels=channels) if channels:
             report.warn(f"channels have no effect, packages are those of the image's lock: {', '.join(channels)}")
     if isinstance(form, Pointer):
-        switched = switch_to_published(
-            form.digest, form.cache, mode="switch", report=report, before_reboot=before_reboot
-        )
+        switched = _follow(form, report)
     else:
         entry = write_project(form, IMAGE_CONFIGURATION, PROJECT)
         switched = switch(entry, mode="switch", report=report, before_reboot=before_reboot)
@@ -178,6 +176,18 @@ def _apply(form: Form, remember: Callable[..., None], report: Report) -> bool:
         state.accept()
         say_on_console(f"invar: the user data is applied: generation {switched.generation}, {switched.digest}")
     return True
+
+
+def _follow(pointer: Pointer, report: Report) -> Switched:
+    """Switch to the generation of this digest that the machine has. Raises InvarError when it has none."""
+    known = generations.by_digest(generations.read_all(), pointer.digest)
+    if known is None:
+        raise InvarError(
+            f"generation {pointer.digest[:12]} is not on this machine",
+            why="fetching a published generation from a cache is not possible yet",
+            hint="start the instance from the image of that generation, or give it the configuration itself",
+        )
+    return switch_to_generation(known.number, mode="switch", report=report)
 
 
 def _run_once(script: Script, remember: Callable[..., None]) -> bool:
@@ -205,9 +215,14 @@ def _run(script: Script) -> None:
         raise InvarError(f"the script failed with status {done.returncode}")
 
 
+def first_words(why: str) -> str:
+    """The first paragraph of a cause, on one line: what follows shows sources and traces."""
+    return " ".join(why.strip().partition("\n\n")[0].splitlines()[0].split())
+
+
 def _refuse(error: InvarError, remember: Callable[[str], None]) -> None:
     """Tell it to whoever asks: the state that proof reads, the console in one line, the journal in full."""
-    text = f"user data refused: {error.what}" + (f" ({' '.join(error.why.split())})" if error.why else "")
+    text = f"user data refused: {error.what}" + (f" ({first_words(error.why)})" if error.why else "")
     remember(text)
     state.refuse(text)
     say_on_console(f"invar: {text}")

@@ -43,8 +43,11 @@ def main(arguments: list[str]) -> int:
         take_over(report)
         return ExitCode.DONE
     from invar.machine.apply import apply_user_data
+    from invar.machine.proof import announce, gather
 
-    return ExitCode.DONE if apply_user_data(FOUND, report) else ExitCode.FAILED
+    taken = apply_user_data(FOUND, report)
+    announce(gather())
+    return ExitCode.DONE if taken else ExitCode.FAILED
 
 
 def take_over(report: Report) -> None:
