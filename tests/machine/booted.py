@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
@@ -24,9 +25,9 @@ class Node:
     name: str
     home: Home
 
-    def run(self, command: str) -> Done:
-        """A shell line inside, as root."""
-        return invar("ssh", self.name, command, home=self.home)
+    def run(self, command: str, seconds: float = 600) -> Done:
+        """A shell line inside, as root. Raises subprocess.TimeoutExpired."""
+        return invar("ssh", self.name, command, home=self.home, seconds=seconds)
 
     def apply(self, user_data: bytes) -> Done:
         """Give the instance other user data and let it do what it does at boot; what its unit said."""
@@ -40,7 +41,7 @@ class Node:
     def reboot(self) -> None:
         """Restart, and wait until user data has been dealt with in the new boot."""
         before = self.run("cat /proc/sys/kernel/random/boot_id").out
-        self.run("systemctl reboot")
+        self.run("systemctl --no-block reboot")
         self.await_user_data(lambda said: said.splitlines()[:1] != before.splitlines()[:1])
 
     def await_user_data(self, holds: Callable[[str], bool] = lambda said: True) -> None:
@@ -48,7 +49,12 @@ class Node:
         deadline = time.monotonic() + SECONDS
         said = "nothing"
         while time.monotonic() < deadline:
-            done = self.run("cat /proc/sys/kernel/random/boot_id; systemctl show -P ActiveState amazon-init.service")
+            try:
+                done = self.run(
+                    "cat /proc/sys/kernel/random/boot_id; systemctl show -P ActiveState amazon-init.service", 60
+                )
+            except subprocess.TimeoutExpired:
+                continue  # a connection that the machine's restart cut off
             said = done.out
             if done.code == 0 and said.split()[-1:] in (["active"], ["failed"]) and holds(said):
                 return

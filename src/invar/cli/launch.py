@@ -13,6 +13,7 @@ from invar.engines.native import Built
 from invar.engines.project import Project
 from invar.image.tools import Tools
 from invar.system.record import System
+from invar.system.user_data import check_size
 from invar.vm.boot import Equipment, for_checks
 from invar.vm.companion import Companion, save_companion
 from invar.vm.machine import MachineSpec
@@ -59,6 +60,9 @@ def launchable(
             raise InvarError(f"there is no image {place}", exit_code=ExitCode.USAGE)
         path, form, tools, system = place.absolute(), _format(place), engine.own_tools(), None
         digest, label = None, place.stem
+    data = user_data.read_bytes() if user_data else None
+    if data is not None:
+        check_size(data, where=str(user_data))
     spec = MachineSpec(
         image=path,
         format=form,
@@ -67,7 +71,7 @@ def launchable(
         memory=memory,
         cpus=cpus,
         forwards=tuple(Forward(port) for port in sorted({22, *ports})),
-        user_data=user_data.read_bytes() if user_data else None,
+        user_data=data,
     )
     equipment = Equipment.from_tools(tools, session.home)
     return Launch(for_checks(spec, system.checks if system else (), equipment.access), equipment, tools, system, built)

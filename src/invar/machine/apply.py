@@ -21,7 +21,7 @@ from invar.core.events import Report
 from invar.machine import active, generations, state
 from invar.machine.init import content_of, say_on_console
 from invar.machine.instance import read_instance
-from invar.machine.switch import Switched, switch, switch_to_generation
+from invar.machine.switch import Switched, reboot, switch, switch_to_generation
 from invar.machine.user_data import Configuration, Form, Nothing, Parameters, Pointer, Script, classify
 from invar.system.decode import decode
 from invar.system.record import plain
@@ -154,7 +154,7 @@ def write_project(form: Configuration | Parameters, image_configuration: Path, p
 
 
 def _apply(form: Form, remember: Callable[..., None], report: Report) -> bool:
-    def before_reboot(switched: Switched) -> None:
+    def booting(switched: Switched) -> None:
         remember("booting", switched.digest)
         say_on_console(f"invar: the user data is generation {switched.generation}, which this machine now boots into")
 
@@ -170,11 +170,14 @@ def _apply(form: Form, remember: Callable[..., None], report: Report) -> bool:
         switched = _follow(form, report)
     else:
         entry = write_project(form, IMAGE_CONFIGURATION, PROJECT)
-        switched = switch(entry, mode="switch", report=report, before_reboot=before_reboot)
-    if not switched.reboot:
-        remember("applied", switched.digest)
-        state.accept()
-        say_on_console(f"invar: the user data is applied: generation {switched.generation}, {switched.digest}")
+        switched = switch(entry, mode="switch", report=report, before_reboot=booting)
+    if switched.reboot:
+        booting(switched)
+        reboot()
+        return True
+    remember("applied", switched.digest)
+    state.accept()
+    say_on_console(f"invar: the user data is applied: generation {switched.generation}, {switched.digest}")
     return True
 
 
