@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from invar.core.errors import InvarError
+from invar.image.cmdline import system_digest_of
 from invar.machine import boot_entries, generations, state
 from invar.machine.generations import Generation, LayerRecord
 
@@ -45,6 +46,8 @@ def active() -> Active:
     booted = parse_cmdline(CMDLINE.read_text())
     known = generations.by_digest(generations.read_all(), booted.digest)
     number = known.number if known else UNNUMBERED
+    if known is not None:
+        booted = replace(booted, digest=true_digest(booted, known))
     switched: dict[str, Any] = state.read_json(state.ACTIVE) if state.ACTIVE.exists() else {}
     return Active(
         booted_digest=booted.digest,
@@ -55,6 +58,19 @@ def active() -> Active:
     )
 
 
+def true_digest(booted: Booted, generation: Generation) -> str:
+    """The digest of what was booted, made anew: one that the command line only claims tells of no edited parameter."""
+    if not generation.kernel_sha256:
+        return booted.digest
+    return system_digest_of(
+        booted.cmdline,
+        packages=booted.layers["packages"][0],
+        config=booted.layers["config"][0],
+        kernel_sha256=generation.kernel_sha256,
+        initrd_sha256=generation.initrd_sha256,
+    )
+
+
 def set_active(digest: str, generation: int, config_device: str) -> None:
     """Remember what a live switch made active, until the next boot."""
     state.write_json(state.ACTIVE, {"digest": digest, "generation": generation, "config": config_device})
@@ -62,7 +78,7 @@ def set_active(digest: str, generation: int, config_device: str) -> None:
 
 def parse_cmdline(text: str) -> Booted:
     """The parts of a kernel command line that Invar put there. Raises InvarError when they are not there."""
-    words = text.replace("\0", " ").split()
+    words = text.replace("\0", " ").strip().split(" ")
     digest = None
     layers: dict[str, tuple[str, str, int]] = {}
     for word in words:

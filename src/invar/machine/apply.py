@@ -170,7 +170,7 @@ def _apply(form: Form, remember: Callable[..., None], report: Report) -> bool:
         switched = _follow(form, report)
     else:
         entry = write_project(form, IMAGE_CONFIGURATION, PROJECT)
-        switched = switch(entry, mode="switch", report=report, before_reboot=booting)
+        switched = switch(entry, mode="switch", report=report)
     if switched.reboot:
         booting(switched)
         reboot()

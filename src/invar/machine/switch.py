@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -31,7 +30,7 @@ class Switched:
     """What came of a switch.
 
     `generation` is 0 for a system without a number (test, dry-run). `active`: it runs now. `reboot`: it does from the
-    next boot on, which has been asked for unless the mode was "boot". `files` are those below /etc that differ.
+    next boot on. `files` are those below /etc that differ.
     """
 
     generation: int
@@ -42,16 +41,12 @@ class Switched:
     files: tuple[str, ...] = ()
 
 
-BeforeReboot = Callable[[Switched], None]
-
-
-def switch(configuration: Path, *, mode: Mode, report: Report, before_reboot: BeforeReboot | None = None) -> Switched:
+def switch(configuration: Path, *, mode: Mode, report: Report) -> Switched:
     """Make a configuration (a .nix file, or a directory with configuration.nix) this machine's system.
 
-    `before_reboot` is called where a reboot is asked for. Raises InvarError when anything fails; then the generation
+    Where the result says `reboot` the caller asks for one. Raises InvarError when anything fails; then the generation
     that ran before runs on, and the boot entries are as they were.
     """
-    del before_reboot
     with state.exclusively(f"invar {mode}"), _refusing(mode):
         booted = active.register_booted()
         record = state.read_record()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from invar.core.errors import ExitCode, InvarError
-from invar.machine import active, collection, differences, generations, state
+from invar.machine import active, collection, differences, generations, proof, state
 from invar.machine.switch import Mode, Switched, reboot, switch_to_generation
 from invar.machine.switch import switch as switch_to
 from invar.machine.terminal import terminal_report
@@ -180,6 +180,8 @@ def _previous() -> int:
 
 
 def _tell(done: Switched, mode: Mode, *, as_json: bool, seconds: dict[str, float] | None = None) -> int:
+    if done.active:
+        proof.announce(proof.gather())
     if as_json:
         return _print_json({**plain(done), "mode": mode, "seconds": seconds or {}})
     units = done.changes
