@@ -167,21 +167,28 @@ def _go_live(
 
 
 def _judge(checks: tuple[Check, ...] | None, settings: Settings, report: Report) -> None:
-    wanted = state.read_record().system.checks if checks is None else checks
-    results = run_checks(wanted, time.monotonic() + settings.boot_deadline, report)
-    failed = [result for result in results if result.state != "passed"]
+    failed = _failures(checks, settings, report)
     if failed:
         raise InvarError(
             "the new system fails its checks",
-            why="\n".join(f"{result.name}: {result.message}" for result in failed),
+            why="\n".join(failed),
             hint="the generation that ran before runs again",
         )
+
+
+def _failures(checks: tuple[Check, ...] | None, settings: Settings, report: Report) -> list[str]:
+    """What does not hold in time, of these checks or, for None, of the active system's own."""
+    wanted = state.read_record().system.checks if checks is None else checks
+    results = run_checks(wanted, time.monotonic() + settings.boot_deadline, report)
+    return [f"{result.name}: {result.message}" for result in results if result.state != "passed"]
 
 
 def _go_back(before: View, failed: View, done: Transition, error: BaseException, report: Report) -> None:
     back = plan_transition(before)
     try:
         activate(before, failed, replace(back, units=reversed_actions(done.units, back.units)), report)
+        for failure in _failures(None, read_settings(), report):
+            report.warn(f"after going back: {failure}")
     except InvarError as second:
         raise InvarError(
             "the switch failed, and so did the way back",
