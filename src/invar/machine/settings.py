@@ -9,14 +9,13 @@ from invar.machine import state
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`boot_deadline` is in seconds; `cache_url` None: published generations cannot be fetched."""
+    """`boot_deadline` is in seconds."""
 
     boot_tries: int
     boot_deadline: int
-    cache_url: str | None
 
 
 def read_settings() -> Settings:
     """The active system's settings. Raises InvarError when there are none."""
     data = state.read_json(state.SETTINGS)
-    return Settings(data["boot_tries"], data["boot_deadline"], data["cache_url"])
+    return Settings(data["boot_tries"], data["boot_deadline"])

@@ -30,12 +30,6 @@ in
       default = 300;
       description = "How long the checks may take to pass after a boot, in seconds. A new generation that takes longer has failed.";
     };
-    cache.url = mkOption {
-      type = types.nullOr types.str;
-      default = null;
-      example = "https://cache.example.org/web";
-      description = "Where published generations are fetched from: a directory written by `invar build --export-cache`.";
-    };
   };
 
   config = lib.mkIf cfg.machine.enable {
@@ -43,7 +37,6 @@ in
     environment.etc."invar/machine.json".text = builtins.toJSON {
       boot_tries = cfg.boot.tries;
       boot_deadline = cfg.boot.deadline;
-      cache_url = cfg.cache.url;
     };
     systemd.services.invar-boot-health = {
       description = "Whether this boot is a good one";
