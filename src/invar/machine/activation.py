@@ -109,6 +109,10 @@ def activate(target: View, before: View, transition: Transition, report: Report)
     with report.stage("start units"):
         reload = sorted({*units.reload, *transition.consumed.reload} - {*units.stop, *units.restart})
         restart = sorted({*units.restart, *transition.consumed.restart} - {*units.stop})
+        # Several switches in a row must not meet systemd's limit of starts (StartLimitBurst=). A unit that is not loaded
+        # has no counter: then the status is 1.
+        if again := sorted({*reload, *restart, *units.start}):
+            run(("systemctl", "reset-failed", *again), accepted=(0, 1))
         if reload:
             systemctl("try-reload-or-restart", *reload)
         if restart:
