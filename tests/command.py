@@ -28,12 +28,16 @@ class Done:
 
 
 def invar(
-    *arguments: str | Path, home: Home, cwd: Path | None = None, environment: dict[str, str] | None = None
+    *arguments: str | Path,
+    home: Home,
+    cwd: Path | None = None,
+    environment: dict[str, str] | None = None,
+    seconds: float = 1500,
 ) -> Done:
-    """Run `invar` and wait."""
+    """Run `invar` and wait. Raises subprocess.TimeoutExpired."""
     command = [sys.executable, "-I", "-m", "invar", *map(str, arguments)]
     variables = {**os.environ, "INVAR_HOME": str(home.root), **(environment or {})}
-    done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=1500)
+    done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=seconds)
     assert "Traceback" not in done.stderr, done.stderr
     return Done(done.returncode, done.stdout, done.stderr)
 

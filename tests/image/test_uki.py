@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from invar.image.uki import add_sections, build_uki, image_size, read_sections
+from invar.image.uki import add_sections, build_uki, image_size, read_sections, replace_sections
 from small_disk import pe_program
 
 
@@ -81,3 +81,18 @@ def test_a_stub_without_room_is_refused() -> None:
 def test_what_is_no_program_is_refused(program: bytes) -> None:
     with pytest.raises(ValueError, match="not a PE32"):
         read_sections(program)
+
+
+def test_a_section_is_exchanged_as_if_it_had_been_built_so() -> None:
+    stub = pe_program()
+    uki = make(stub)
+    assert replace_sections(uki, {}) == uki
+    changes = {".cmdline": b"another one, and a longer one at that" * 40, ".osrel": b"ID=other\n"}
+    changed = replace_sections(uki, changes)
+    assert contents(changed) == {**contents(uki), **changes}
+    assert replace_sections(changed, {name: contents(uki)[name] for name in changes}) == uki
+
+
+def test_what_is_no_uki_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a unified kernel image"):
+        replace_sections(pe_program(), {".cmdline": b""})

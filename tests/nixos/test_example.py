@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -54,7 +55,8 @@ def test_its_packages_are_debian_s(example):
         "openssh-server",
         "sudo",
         "nftables",
-        "curl",
+        "python3",
+        "zstd",
     } <= example.packages
     assert example.system["kernel_package"] == "linux-image-cloud-amd64"
     assert all(package["origin"] for package in example.system["packages"])
@@ -128,7 +130,9 @@ def test_two_evaluations_are_equal(example, evaluate_at):
 def test_only_declared_units_are_wanted(example):
     wanted = {target.rsplit("/", 1)[1] for target in example.etc if re.search(r"\.(wants|requires)/", target)}
     assert wanted == {
+        "amazon-init.service",
         "fetch-ec2-metadata.service",
+        "invar-boot-health.service",
         "growpart.service",
         "logrotate.timer",
         "nftables.service",
@@ -154,24 +158,47 @@ def program(made, unit):
     return made.script(line.removeprefix("ExecStart=").strip())
 
 
+WITHOUT = AMAZON + "virtualisation.amazon-init.enable = false;"
+
+
 def test_the_metadata_service_is_asked_beside_the_boot(evaluate):
-    made = evaluate(AMAZON)
+    made = evaluate(WITHOUT)
     unit = made.unit("fetch-ec2-metadata.service")
     assert "DefaultDependencies=false" in unit, "multi-user.target must not wait for it"
     assert "network-online" not in unit
     script = program(made, "fetch-ec2-metadata.service")
     assert "X-aws-ec2-metadata-token-ttl-seconds" in script and "169.254.169.254" in script
     assert "/proc/sys/kernel/hostname" in script
+    assert "curl" in made.packages
+
+
+def test_with_invar_on_the_instance_it_asks_and_applies_user_data(evaluate):
+    made = evaluate(AMAZON)
+    assert "ExecStart=/usr/bin/invar init metadata" in made.unit("fetch-ec2-metadata.service")
+    unit = made.unit("amazon-init.service")
+    assert "ExecStart=/usr/bin/invar init user-data" in unit
+    assert "X-RestartIfChanged=false" in unit and "X-StopOnRemoval=false" in unit
+    assert json.loads(made.text("invar/instance.json")) == {
+        "takes_host_name": True,
+        "trusted_keys": [],
+        "secrets": {},
+        "ssm_endpoint": None,
+        "secretsmanager_endpoint": None,
+    }
+    assert "curl" not in made.packages
+    assert "systemd/system/amazon-init.service" not in evaluate(WITHOUT).etc
 
 
 def test_a_host_name_of_one_s_own_is_kept(evaluate):
-    script = program(evaluate(AMAZON + 'networking.hostName = "mine";'), "fetch-ec2-metadata.service")
+    made = evaluate(AMAZON + 'networking.hostName = "mine";')
+    assert json.loads(made.text("invar/instance.json"))["takes_host_name"] is False
+    script = program(evaluate(WITHOUT + 'networking.hostName = "mine";'), "fetch-ec2-metadata.service")
     assert "/proc/sys/kernel/hostname" not in script
 
 
 @pytest.mark.parametrize("unit", ["fetch-ec2-metadata.service", "print-host-key.service", "growpart.service"])
 def test_scripts_are_shell(evaluate, unit, tmp_path):
-    (tmp_path / "script").write_text(program(evaluate(AMAZON), unit))
+    (tmp_path / "script").write_text(program(evaluate(WITHOUT), unit))
     done = subprocess.run(["sh", "-n", str(tmp_path / "script")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

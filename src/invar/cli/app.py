@@ -33,6 +33,8 @@ VERBS = {
     "images": "invar.cli.images:images",
     "gc": "invar.cli.gc:gc",
     "cloud": "invar.cli.cloud:cloud",
+    "proof": "invar.cli.proof:proof",
+    "user-data": "invar.cli.user_data:user_data",
     "terraform": "invar.cli.terraform:terraform",
     "completion": "invar.cli.completion:completion",
 }

@@ -14,6 +14,7 @@ from invar.engines.native import Built
 from invar.flakes.place import flake_at
 from invar.image.tools import Tools
 from invar.system.record import System
+from invar.system.user_data import check_size
 from invar.vm.boot import Equipment, for_checks
 from invar.vm.companion import Companion, save_companion
 from invar.vm.machine import MachineSpec
@@ -63,6 +64,9 @@ def launchable(
         path, tools, system = place.absolute(), engine.own_tools(), None
         digest, label = None, place.stem
     image_format, device = recognise(path)
+    data = user_data.read_bytes() if user_data else None
+    if data is not None:
+        check_size(data, where=str(user_data))
     spec = MachineSpec(
         image=path,
         format=image_format,
@@ -72,7 +76,7 @@ def launchable(
         memory=memory,
         cpus=cpus,
         forwards=tuple(Forward(port) for port in sorted({22, *ports})),
-        user_data=user_data.read_bytes() if user_data else None,
+        user_data=data,
     )
     equipment = Equipment.from_tools(tools, session.home)
     return Launch(for_checks(spec, system.checks if system else (), equipment.access), equipment, tools, system, built)

@@ -19,9 +19,7 @@ from invar.image.bom.subject import ImageSubject
 from invar.image.documents import CYCLONEDX_FILE, PROVENANCE_FILE, RECORD_FILE, SPDX_FILE, BuildRecord
 from invar.image.provenance import Inputs, Origin, statement
 from invar.image.tools import Tools
-from invar.nix.store_objects import SourceObject
 from invar.store.objects import Store
-from invar.system.evaluate import Evaluation
 
 
 def make_documents(
@@ -44,18 +42,6 @@ def make_documents(
     }
     documents[PROVENANCE_FILE] = statement(image, inputs, lock, documents, tools=tools.root.name, version=__version__)
     return documents
-
-
-def files_of(evaluation: Evaluation, directory: Path) -> list[Path]:
-    """The files below `directory` that an evaluation read, or copied into the store. Sorted, without duplicates."""
-    evaluator = evaluation.configuration.evaluator
-    places = {Path(evaluator.place(path)) for path in evaluator.files_read}
-    for made in evaluator.store_objects.values():
-        if isinstance(made, SourceObject) and not made.mounted:
-            root = Path(made.source)
-            inside = root.rglob("*") if root.is_dir() else [root]
-            places.update(path for path in inside if not any(path.is_relative_to(one) for one in made.dropped))
-    return sorted(path for path in places if path.is_relative_to(directory) and path.is_file())
 
 
 def inputs_of(project: Project, files: list[Path], revision: Revision) -> Inputs:

@@ -14,7 +14,7 @@ from invar.core.home import Home
 from invar.debian.changes import Change, diff_locks
 from invar.debian.lock import Lock, check_requests, read_lock, write_lock
 from invar.debian.mirrors import Mirrors, find_mirrors
-from invar.engines.evidence import files_of, inputs_of, make_documents
+from invar.engines.evidence import inputs_of, make_documents
 from invar.engines.project import Project
 from invar.engines.repository import Revision, revision_of
 from invar.flakes.flake import Flake, open_flake
@@ -23,7 +23,10 @@ from invar.flakes.settings import Settings
 from invar.image.assemble import Image, assemble
 from invar.image.config_layer import build_config_layer
 from invar.image.documents import BuildRecord, attach, read_documents
+from invar.image.erofs import File
 from invar.image.formats import Artifact, export, find_format
+from invar.image.instance_files import ImageRecord, instance_files, own_code
+from invar.image.layer import PackagesLayer
 from invar.image.packages_layer import build_packages_layer
 from invar.image.tools import Tools, realise_tools, tool_requests
 from invar.nixos.configuration import Configuration
@@ -251,11 +254,12 @@ class NativeEngine:
         packages = build_packages_layer(
             lock, self.store, tools, mirrors, self.report, path_excludes=system.path_excludes
         )
-        config = build_config_layer(system, packages, lock.epoch, self.store, self.report)
+        extra = files_for_instance(evaluation, packages, lock)
+        config = build_config_layer(system, packages, lock.epoch, self.store, self.report, extra=extra)
         image = assemble(system, packages, config, lock.epoch, tools, self.store, self.report)
         artifacts = tuple(export(image, name, lock.digest, tools, self.store, self.report) for name in names)
         record = BuildRecord(system, lock, settings(evaluation))
-        files = files_of(evaluation, project.directory)
+        files = evaluation.configuration.files_below(project.directory)
         revision = revision_of(project.directory, [*files, project.lock])
         inputs = inputs_of(project, files, revision)
         with self.report.stage("documents") as stage:
@@ -319,6 +323,23 @@ class NativeEngine:
 
 def _place_key(project: Project) -> str:
     return digest([str(project.configuration), str(project.lock)])
+
+
+def files_for_instance(evaluation: Evaluation, packages: PackagesLayer, lock: Lock) -> dict[str, File]:
+    """What goes into the config layer so that instances can evaluate and switch by themselves, if they are to.
+
+    Of a flake the modules go along, the flake itself does not: what an instance evaluates is a configuration.
+    """
+    system, configuration = evaluation.system, evaluation.configuration
+    if not system.machine:
+        return {}
+    universe = {name: (package.version, package.sha256) for name, package in lock.packages.items()}
+    files = configuration.files()
+    entry = configuration.source.name
+    if entry == "flake.nix":
+        del files[entry]
+        entry = "configuration.nix"
+    return instance_files(ImageRecord(system, packages, universe, lock.epoch, entry), files, own_code())
 
 
 def requests_of(system: System) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from invar.image.layer import Layer, PackagesLayer
 from invar.image.layout import Layout, Slot, plan_layout
 from invar.image.sparse import copy_into, write_at
 from invar.image.tools import Tools
-from invar.image.uki import build_uki
+from invar.image.uki import build_uki, generation_os_release
 from invar.image.var import make_var
 from invar.store.objects import Store
 from invar.system.record import System
@@ -146,9 +146,8 @@ def make_uki(image: Image, tools: Tools) -> bytes:
 
 
 def os_release(image: Image) -> str:
-    """The .osrel section: what the boot menu shows."""
-    version = image.system_digest[:12]
-    return f'ID=invar\nNAME=Invar\nVERSION_ID={version}\nPRETTY_NAME="Invar {version}"\n'
+    """The .osrel section of an image's first generation."""
+    return generation_os_release(FIRST_GENERATION, image.system_digest)
 
 
 def _write_disk(path: Path, image: Image, uki: bytes, var: Path, tools: Tools) -> None:

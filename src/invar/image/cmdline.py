@@ -51,13 +51,24 @@ def with_digest(line: str, system_digest: str) -> str:
 
 def system_digest(line: str, *, packages: Layer, config: Layer, kernel_sha256: str, initrd_sha256: str) -> str:
     """The identity of what boots; `line` is the command line without the digest."""
+    return system_digest_of(
+        line,
+        packages=packages.root_hash,
+        config=config.root_hash,
+        kernel_sha256=kernel_sha256,
+        initrd_sha256=initrd_sha256,
+    )
+
+
+def system_digest_of(line: str, *, packages: str, config: str, kernel_sha256: str, initrd_sha256: str) -> str:
+    """As `system_digest`, from the layers' root hashes."""
     return digest(
         {
             "cmdline": line,
-            "config": config.root_hash,
+            "config": config,
             "initrd": initrd_sha256,
             "kernel": kernel_sha256,
-            "packages": packages.root_hash,
+            "packages": packages,
         }
     )
 

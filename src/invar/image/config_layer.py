@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,17 +33,57 @@ _PACKAGE_LINKS = {"etc": "/etc", "lib": "/usr/lib", "share": "/usr/share"}
 _PROGRAM_ORDER = ("/usr/bin", "/bin", "/usr/sbin", "/sbin")
 
 
-def build_config_layer(system: System, packages: PackagesLayer, epoch: int, store: Store, report: Report) -> Layer:
+@dataclass(frozen=True, slots=True)
+class LayerBytes:
+    """A config layer in memory: `content` is EROFS and hash tree, as `Layer.image` has them."""
+
+    key: str
+    content: bytes
+    data_blocks: int
+    root_hash: str
+    salt: str
+
+    def at(self, image: Path) -> Layer:
+        """The layer, once its content lies at `image`."""
+        return Layer("config", self.key, image, self.data_blocks, len(self.content) // BLOCK, self.root_hash, self.salt)
+
+
+def build_config_layer(
+    system: System,
+    packages: PackagesLayer,
+    epoch: int,
+    store: Store,
+    report: Report,
+    *,
+    extra: Mapping[str, File] | None = None,
+) -> Layer:
     """The config layer of a system over a packages layer; found again by what goes into it.
 
-    `epoch` is in seconds since 1970: every time stamp in the layer. Raises InvarError for contradicting accounts,
-    entries in each other's way, and secrets.
+    `epoch` is in seconds since 1970: every time stamp in the layer. `extra` are files beside the system's own, by path.
+    Raises InvarError for contradicting accounts, entries in each other's way, and secrets.
     """
-    key = digest(
+    key = config_layer_key(system, packages, epoch, extra or {})
+    with report.stage("config layer") as stage, store.creating(KIND, key) as temporary:
+        stage.cached = temporary is None
+        if temporary is not None:
+            made = make_config_layer(system, packages, epoch, extra or {})
+            temporary.mkdir()
+            (temporary / "layer").write_bytes(made.content)
+            (temporary / "root-hash").write_text(f"{made.root_hash} {made.data_blocks}\n")
+    return _read(store.path(KIND, key), key)
+
+
+def config_layer_key(system: System, packages: PackagesLayer, epoch: int, extra: Mapping[str, File]) -> str:
+    """The layer's identity: everything that it is made of."""
+    return digest(
         {
             "accounts": packages.accounts,
             "epoch": epoch,
             "etc": plain(system.etc),
+            "extra": {
+                path: [hashlib.sha256(file.content).hexdigest(), file.mode, file.uid, file.gid]
+                for path, file in extra.items()
+            },
             "groups": plain(system.groups),
             "programs": _programs_in_use(system, packages),
             "revision": REVISION,
@@ -50,22 +91,25 @@ def build_config_layer(system: System, packages: PackagesLayer, epoch: int, stor
             "users": plain(system.users),
         }
     )
-    with report.stage("config layer") as stage, store.creating(KIND, key) as temporary:
-        stage.cached = temporary is None
-        if temporary is not None:
-            refuse_secrets(_secrets(system))
-            accounts = merge_accounts(packages.accounts, system.users, system.groups, epoch)
-            data = build_erofs(config_tree(system, packages, accounts), uuid=_uuid(key), build_time=epoch)
-            root_hash, tree = hash_tree(data, _salt(key))
-            temporary.mkdir()
-            (temporary / "layer").write_bytes(data + tree)
-            (temporary / "root-hash").write_text(f"{root_hash} {len(data) // BLOCK}\n")
-    return _read(store.path(KIND, key), key)
 
 
-def config_tree(system: System, packages: PackagesLayer, accounts: Accounts) -> Directory:
+def make_config_layer(system: System, packages: PackagesLayer, epoch: int, extra: Mapping[str, File]) -> LayerBytes:
+    """The layer, in memory. Arguments and errors are those of `build_config_layer`."""
+    key = config_layer_key(system, packages, epoch, extra)
+    refuse_secrets(_secrets(system))
+    accounts = merge_accounts(packages.accounts, system.users, system.groups, epoch)
+    data = build_erofs(config_tree(system, packages, accounts, extra), uuid=_uuid(key), build_time=epoch)
+    root_hash, tree = hash_tree(data, _salt(key))
+    return LayerBytes(key, data + tree, len(data) // BLOCK, root_hash, _salt(key).hex())
+
+
+def config_tree(
+    system: System, packages: PackagesLayer, accounts: Accounts, extra: Mapping[str, File] | None = None
+) -> Directory:
     """What is in the layer."""
     tree: dict[str, Node] = {}
+    for path, file in (extra or {}).items():
+        _put(tree, path, file, "invar.machine")
     for entry in system.etc:
         if entry.target in ("passwd", "group", *SHADOW_FILES):
             raise InvarError(

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Finds both layers of the system, proves them by dm-verity, makes them / and hands over to systemd. They are partitions of
-# a disk; or files, in the initrd itself (a kexec bundle) or on a medium (a live ISO): then /var is in memory.
+# a disk, or files: in /var, of a generation that the instance made itself (invar.files=); in the initrd (a kexec bundle) or
+# on a medium (a live ISO), where /var is in memory.
 # Fails loudly: when PID 1 exits the kernel panics, and `panic=` on its command line says what happens then.
 
 export PATH=/bin:/usr/sbin DM_DISABLE_UDEV=1
@@ -9,6 +10,8 @@ set -f
 DEADLINE=90
 PATIENCE=2
 MEDIUM_MARK=/.extra/credentials/invar-medium.cred
+HANG_DEADLINE=600
+STATE=/run/invar/state
 
 say() {
     echo "<6>invar: $*" >/dev/kmsg
@@ -34,12 +37,13 @@ load_modules() {
 }
 
 read_command_line() {
-    packages= config=
+    packages= config= files=
     read -r line </proc/cmdline
     for word in $line; do
         case $word in
         invar.packages=*:*:*) packages=${word#*=} ;;
         invar.config=*:*:*) config=${word#*=} ;;
+        invar.files=*) files=${word#*=} ;;
         esac
     done
     [ "$packages" ] && [ "$config" ] || fail "the kernel command line does not say invar.packages= and invar.config="
@@ -112,14 +116,53 @@ close_layers() {
     done
 }
 
+# A device that never answers would hang the boot for ever: then the machine starts anew, and the boot loader counts.
+watch_over() {
+    (
+        seconds=0
+        while [ "$seconds" -lt "$HANG_DEADLINE" ]; do
+            usleep 1000000
+            seconds=$((seconds + 1))
+        done
+        printf '\ninvar: no system after %s seconds: restarting\n\n' "$HANG_DEADLINE" >/dev/console
+        echo b >/proc/sysrq-trigger
+    ) &
+    watcher=$!
+}
+
+open_state() {
+    [ -d "$STATE/lost+found" ] && return
+    mkdir -p "$STATE"
+    e2fsck -p "$var_device" >/dev/kmsg 2>&1
+    [ $? -lt 4 ] || fail "the file system of /var on $var_device is damaged and e2fsck cannot mend it by itself"
+    mount -t ext4 "$var_device" "$STATE" || fail "/var cannot be mounted from $var_device"
+}
+
+close_state() {
+    umount "$STATE" 2>/dev/null
+}
+
+# locate_layer NAME ROOT:SALT:BLOCKS PARTITION: sets device to the layer's partition, or to a loop device on its file.
+locate_layer() {
+    device=$3
+    case ,$files, in
+    *,"$1",*) ;;
+    *) return ;;
+    esac
+    open_state
+    file=$STATE/lib/invar/layers/$1-${2%%:*}
+    [ -e "$file" ] || return
+    device=$(losetup -f) && losetup -r "$device" "$file"
+}
+
 # Of several disks, a rescued one beside the machine's own, the right one is that whose layers match the command line.
 open_layers() {
     for disk in $disks; do
         find_partitions "$disk"
-        if open_layer packages "$packages" "$packages_device" && open_layer config "$config" "$config_device"; then
-            return
-        fi
+        locate_layer packages "$packages" "$packages_device" && open_layer packages "$packages" "$device" &&
+            locate_layer config "$config" "$config_device" && open_layer config "$config" "$device" && return
         close_layers
+        close_state
         say "the layers on ${disk##*/} are not those of the command line"
     done
     fail "no disk holds the layers whose root hashes are on the kernel command line, or they were altered" \
@@ -165,9 +208,8 @@ mount_var() {
         mount -t tmpfs -o mode=755 var /sysroot/var || fail "/var cannot be mounted"
         return
     fi
-    e2fsck -p "$var_device" >/dev/kmsg 2>&1
-    [ $? -lt 4 ] || fail "the file system of /var on $var_device is damaged and e2fsck cannot mend it by itself"
-    mount -t ext4 "$var_device" /sysroot/var || fail "/var cannot be mounted from $var_device"
+    open_state
+    mount --move "$STATE" /sysroot/var || fail "/var cannot be moved into the system"
 }
 
 hand_over() {
@@ -175,10 +217,12 @@ hand_over() {
     for place in dev proc sys run; do
         mount --move "/$place" "/sysroot/$place" || fail "/$place cannot be moved into the system"
     done
+    kill "$watcher"
     exec switch_root /sysroot /sbin/init
 }
 
 mount_kernel_file_systems
+watch_over
 load_modules /etc/modules
 read_command_line
 var_device=

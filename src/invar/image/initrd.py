@@ -19,7 +19,7 @@ from invar.store.objects import Store
 
 KIND = "initrd"
 
-MODULES = ("virtio_blk", "virtio_pci", "nvme", "ext4", "dm_verity", "erofs", "overlay")
+MODULES = ("virtio_blk", "virtio_pci", "nvme", "ext4", "dm_verity", "erofs", "overlay", "loop")
 """Without these no image boots."""
 
 OPTIONAL_MODULES = {

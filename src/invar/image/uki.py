@@ -6,6 +6,7 @@ Follows the UAPI group's "Unified Kernel Image" specification and Microsoft's PE
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 SECTION = struct.Struct("<8sIIIIIIHHI")
@@ -24,6 +25,8 @@ SCN_CNT_CODE = 0x00000020
 SCN_CNT_INITIALIZED_DATA = 0x00000040
 SCN_MEM_EXECUTE = 0x20000000
 SCN_MEM_READ = 0x40000000
+UKI_SECTIONS = (".osrel", ".cmdline", ".uname", ".initrd", ".linux")
+
 DATA = SCN_CNT_INITIALIZED_DATA | SCN_MEM_READ
 CODE = SCN_CNT_CODE | SCN_MEM_EXECUTE | SCN_MEM_READ
 
@@ -51,6 +54,48 @@ def build_uki(
         (".linux", kernel),
     ]
     return add_sections(stub, sections)
+
+
+def replace_sections(uki: bytes, changes: Mapping[str, bytes]) -> bytes:
+    """A UKI with some of its sections' contents exchanged, all others as they are.
+
+    Byte for byte what `build_uki` makes of the same stub and the new contents. Raises ValueError when it is no UKI, or
+    has no such section.
+    """
+    present = read_sections(uki)
+    added = [section for section in present if section.name in UKI_SECTIONS]
+    missing = sorted(set(changes) - {section.name for section in added})
+    if missing or present[len(present) - len(added) :] != added:
+        raise ValueError(f"not a unified kernel image, or one without {', '.join(missing)}")
+    contents = [
+        (section.name, uki[section.offset : section.offset + min(section.memory_size, section.file_size)])
+        for section in added
+    ]
+    return add_sections(_without(uki, added), [(name, changes.get(name, content)) for name, content in contents])
+
+
+def _without(uki: bytes, added: list[Section]) -> bytes:
+    """The stub again: what `add_sections` put behind it is gone from file and headers."""
+    pe, optional = _headers(uki)
+    head = bytearray(uki[: added[0].offset])
+    (count,) = struct.unpack_from("<H", head, pe + 6)
+    struct.pack_into("<H", head, pe + 6, count - len(added))
+    table_end = _section_table(uki) + count * SECTION.size
+    emptied = len(added) * SECTION.size
+    head[table_end - emptied : table_end] = bytes(emptied)
+    (initialized,) = struct.unpack_from("<I", head, optional + AT_INITIALIZED_DATA_SIZE)
+    on_disk = sum(section.file_size for section in added)
+    struct.pack_into("<I", head, optional + AT_INITIALIZED_DATA_SIZE, initialized - on_disk)
+    return bytes(head)
+
+
+def generation_os_release(number: int, system_digest: str) -> str:
+    """The .osrel section of a generation: what the boot menu shows, and the version that it sorts by, newest first."""
+    version = system_digest[:12]
+    return (
+        f"ID=invar\nNAME=Invar\nIMAGE_VERSION={number}\nVERSION_ID={version}\n"
+        f'PRETTY_NAME="Invar, generation {number} ({version})"\n'
+    )
 
 
 def add_sections(program: bytes, sections: list[tuple[str, bytes]]) -> bytes:

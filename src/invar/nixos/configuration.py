@@ -12,6 +12,7 @@ from invar.nix import Evaluator, NixError, Value, call, force
 from invar.nix import Path as NixPath
 from invar.nix.errors import NixMissingAttribute, did_you_mean, nearest
 from invar.nix.fetching import Fetcher
+from invar.nix.store_objects import SourceObject
 from invar.nixos.library import LIBRARY, MODULES, add_library
 from invar.nixos.names import Universe
 from invar.nixos.objects import Objects
@@ -56,6 +57,28 @@ class Configuration:
             value = force(value[name])
             seen.append(name)
         return value
+
+    def files_below(self, directory: Path) -> list[Path]:
+        """The files below `directory` that evaluation read, or copied into the store. Sorted, without duplicates."""
+        places = {Path(self.evaluator.place(path)) for path in self.evaluator.files_read}
+        for made in self.evaluator.store_objects.values():
+            if isinstance(made, SourceObject) and not made.mounted:
+                root = Path(made.source)
+                inside = root.rglob("*") if root.is_dir() else [root]
+                places.update(path for path in inside if not any(path.is_relative_to(one) for one in made.dropped))
+        return sorted(path for path in places if path.is_relative_to(directory) and path.is_file())
+
+    def files(self) -> dict[str, bytes]:
+        """The configuration's own files, by path relative to its directory. Raises InvarError for one that is gone."""
+        directory = self.source.parent
+        try:
+            return {
+                path.relative_to(directory).as_posix(): path.read_bytes()
+                for path in self.files_below(directory)
+                if not path.is_relative_to(LIBRARY)
+            }
+        except OSError as error:
+            raise InvarError("a file of the configuration cannot be read", why=str(error)) from error
 
 
 def evaluate_configuration(

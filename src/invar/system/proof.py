@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from invar.core.errors import InvarError
+from invar.core.errors import ExitCode, InvarError
 from invar.system.record import plain
 
 SCHEMA = 1
@@ -15,6 +16,8 @@ CONSOLE_PREFIX = "invar-proof: "
 
 DEFAULT_PORT = 9741
 """Where `GET /proof?nonce=N` is answered, when the configuration says so."""
+
+_NONCE = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
 
 LayerState = Literal["verified", "corrupted", "missing"]
 CheckState = Literal["passed", "failed", "pending"]
@@ -67,6 +70,10 @@ class Proof:
         """One line of JSON."""
         return json.dumps({"schema": SCHEMA, **plain(self)}, separators=(",", ":"), sort_keys=True)
 
+    def shows(self, system_digest: str) -> bool:
+        """Whether this system is active, and every layer of it is there and was never found altered."""
+        return self.active_digest == system_digest and all(layer.state == "verified" for layer in self.layers)
+
     @classmethod
     def from_json(cls, text: str | bytes, *, where: str) -> Proof:
         """Read what `to_json` wrote. Unknown fields of a later Invar are passed over.
@@ -95,6 +102,32 @@ class Proof:
             raise InvarError(
                 "this is no proof of what a machine runs", where=where, why=f"{type(error).__name__}: {error}"
             ) from error
+
+
+def checked_nonce(nonce: str | None) -> str | None:
+    """Raises InvarError for a nonce that is not to be repeated."""
+    if nonce is None or _NONCE.fullmatch(nonce):
+        return nonce
+    raise InvarError("this is no nonce", hint="1 to 128 letters, digits and ._~+/=-", exit_code=ExitCode.USAGE)
+
+
+def lines_of(proof: Proof) -> list[str]:
+    """The proof for a person to read."""
+    lines = [
+        f"booted        generation {proof.booted_generation}  {proof.booted_digest}",
+        f"active        generation {proof.active_generation}  {proof.active_digest}",
+        *(f"{layer.kind:<14}{layer.state}  {layer.root_hash}" for layer in proof.layers),
+        f"kernel        {proof.kernel}",
+        f"boot          {proof.boot_id}, {proof.uptime:.0f} s ago",
+        f"instance      {proof.instance_id or 'not on EC2'}",
+    ]
+    lines += [f"check         {check.name}: {check.state} {check.message}".rstrip() for check in proof.checks]
+    lines.append(f"failed units  {', '.join(proof.failed_units) or 'none'}")
+    if proof.refused:
+        lines.append(f"refused       {proof.refused}")
+    if proof.nonce:
+        lines.append(f"nonce         {proof.nonce}")
+    return lines
 
 
 _FIELDS: dict[str, Any] = {

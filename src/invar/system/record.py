@@ -114,6 +114,8 @@ class System:
     disk: Disk
     state_version: str
     path_excludes: tuple[str, ...] = ()
+    machine: bool = False
+    """Whether Invar itself is in the image, so that instances switch by themselves (`invar.machine.enable`)."""
     origins: dict[str, str] = field(default_factory=dict, compare=False)
     """Where each package was asked for ("file:line"); for messages only, not part of the identity."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import selectors
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +13,9 @@ from invar.core.errors import InvarError
 from invar.vm import unix_socket
 from invar.vm.qmp import QmpClient, UserConnection
 from invar.vm.record import Machine
+
+NEW_USER_DATA = "user-data.new"
+"""In the machine's directory, until the supervisor has read it: it may hold secrets."""
 
 _ANSWER_SECONDS = 30.0
 _MAX_LINE = 4096
@@ -25,6 +29,14 @@ def connections(machine: Machine) -> tuple[UserConnection, ...]:
 def reset(machine: Machine) -> None:
     """Press the reset button."""
     _ask(machine, "reset")
+
+
+def set_user_data(machine: Machine, user_data: bytes) -> None:
+    """Let the metadata service answer with other user data from now on. Raises InvarError."""
+    path = machine.directory / NEW_USER_DATA
+    path.touch(mode=0o600)
+    path.write_bytes(user_data)
+    _ask(machine, "user-data")
 
 
 def _ask(machine: Machine, verb: str) -> Any:
@@ -45,10 +57,17 @@ def _ask(machine: Machine, verb: str) -> Any:
 class ControlServer:
     """Answers in the supervisor's selector loop. A connection asks one question."""
 
-    def __init__(self, selector: selectors.BaseSelector, listener: socket.socket, qmp: QmpClient) -> None:
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        listener: socket.socket,
+        qmp: QmpClient,
+        take_user_data: Callable[[], None],
+    ) -> None:
         self._selector = selector
         self._listener = listener
         self._qmp = qmp
+        self._take_user_data = take_user_data
         self._clients: dict[socket.socket, bytearray] = {}
         listener.setblocking(False)
         selector.register(listener, selectors.EVENT_READ, self._accept)
@@ -97,12 +116,17 @@ class ControlServer:
                     }
                 case {"verb": "reset"}:
                     return {"answer": self._qmp.execute("system_reset")}
+                case {"verb": "user-data"}:
+                    self._take_user_data()
+                    return {"answer": None}
                 case _:
                     return {"error": "no such verb"}
         except ValueError as fault:
             return {"error": str(fault)}
         except InvarError as fault:
             return {"error": fault.what}
+        except OSError as fault:
+            return {"error": str(fault)}
 
     def _drop(self, client: socket.socket) -> None:
         self._selector.unregister(client)

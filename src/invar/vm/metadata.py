@@ -55,7 +55,11 @@ Tree = dict[str, "Leaf | Tree"]
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """What the metadata service says of a machine. `public_keys` maps a key's name to an authorized_keys line."""
+    """What the metadata service says of a machine. `public_keys` maps a key's name to an authorized_keys line.
+
+    `role_credentials` are those of the instance's role: "RoleName", "AccessKeyId", "SecretAccessKey", "Token"; empty
+    where it has none.
+    """
 
     instance_id: str
     image_id: str
@@ -71,6 +75,7 @@ class Instance:
     account_id: str = "000000000000"
     pending_time: str = "1970-01-01T00:00:00Z"
     tags: dict[str, str] = field(default_factory=dict)
+    role_credentials: dict[str, str] = field(default_factory=dict)
 
     @property
     def host_name(self) -> str:
@@ -198,6 +203,9 @@ def _meta_data(instance: Instance) -> Tree:
     }
     if instance.public_keys:
         tree["public-keys"] = _PublicKeys(instance.public_keys)
+    if instance.role_credentials:
+        answer = {"Code": "Success", "Type": "AWS-HMAC", **instance.role_credentials}
+        tree["iam"] = {"security-credentials": {answer.pop("RoleName"): json.dumps(answer)}}
     if instance.tags:
         tree["tags"] = {"instance": dict(instance.tags)}
     return tree

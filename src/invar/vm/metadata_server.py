@@ -7,6 +7,7 @@ import socketserver
 import sys
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -20,8 +21,14 @@ class MetadataServer:
     """A metadata service behind a listening stream socket, which it takes over. Use as a context manager."""
 
     def __init__(self, listener: socket.socket, instance: Instance) -> None:
+        self._instance = instance
         self._server = _Server(listener, MetadataService(instance, time.monotonic))
         self._thread = threading.Thread(target=self._server.serve_forever, name="metadata", daemon=True)
+
+    def set_user_data(self, user_data: bytes | None) -> None:
+        """Answer with other user data from now on, as EC2 does once it was changed. Tokens given before are void."""
+        self._instance = replace(self._instance, user_data=user_data)
+        self._server.service = MetadataService(self._instance, time.monotonic)
 
     def __enter__(self) -> MetadataServer:
         self._thread.start()

@@ -25,7 +25,7 @@ from typing import Any
 from invar.core.errors import InvarError
 from invar.vm import unix_socket
 from invar.vm.console_hub import ConsoleHub
-from invar.vm.control import ControlServer
+from invar.vm.control import NEW_USER_DATA, ControlServer
 from invar.vm.event_loop import dispatch
 from invar.vm.metadata import Instance
 from invar.vm.metadata_server import MetadataServer
@@ -110,7 +110,13 @@ class Supervisor:
         stack.callback(self._qemu.kill)
         ended = os.pidfd_open(self._qemu.pid)
         stack.callback(os.close, ended)
-        stack.enter_context(MetadataServer(listener, self._launch.instance))
+        metadata = stack.enter_context(MetadataServer(listener, self._launch.instance))
+
+        def take_user_data() -> None:
+            path = directory / NEW_USER_DATA
+            metadata.set_user_data(path.read_bytes())
+            path.unlink()
+
         hub = ConsoleHub(
             self._selector, serial, unix_socket.listen(directory / CONSOLE_SOCKET), directory / "console.log"
         )
@@ -123,7 +129,8 @@ class Supervisor:
         ports = {c.destination_port: c.source_port for c in self._qmp.user_connections() if c.state == _LISTENING}
         self._selector.register(monitor, selectors.EVENT_READ, lambda mask: None)
         self._monitor = monitor
-        control = ControlServer(self._selector, unix_socket.listen(directory / CONTROL_SOCKET), self._qmp)
+        control_listener = unix_socket.listen(directory / CONTROL_SOCKET)
+        control = ControlServer(self._selector, control_listener, self._qmp, take_user_data)
         stack.callback(control.close)
         self._record(state="running", ports=ports, qemu=ProcessIdentity.of(self._qemu.pid))
         _tell_starter("running")

@@ -14,6 +14,10 @@
   ./invar/checks.nix
   ./invar/ignored.nix
   ./invar/immutable.nix
+  ./invar/instance.nix
+  ./invar/machine.nix
+  ./invar/parameters.nix
+  ./invar/proof.nix
   ./invar/system.nix
   ./invar/utils.nix
   ./misc/assertions.nix

@@ -97,5 +97,6 @@ in
     };
     state_version = config.system.stateVersion;
     path_excludes = config.invar.pathExcludes;
+    machine = config.invar.machine.enable;
   };
 }

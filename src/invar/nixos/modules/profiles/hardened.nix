@@ -10,6 +10,8 @@ in
     "page_alloc.shuffle=1"
     "debugfs=off"
     "init_on_alloc=1"
+    # Root may not change the running kernel; modules need the kernel's own signature (kernel_lockdown(7)).
+    "lockdown=integrity"
   ];
   boot.blacklistedKernelModules = [
     # Network protocols that hardly anybody uses.

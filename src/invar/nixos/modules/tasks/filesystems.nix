@@ -26,6 +26,8 @@ let
     "/tmp/"
   ];
   mounts = lib.filter (fs: fs.enable && !(lib.elem fs.mountPoint own)) (lib.attrValues config.fileSystems);
+  # The initrd mounts /var; what is declared for it beside that is set once the system's own init runs.
+  varOptions = lib.filter (option: option != "defaults") (config.fileSystems."/var".options or [ ]);
   # What makes, checks and mounts file systems of a type.
   programs = {
     ext4 = [ pkgs.e2fsprogs ];
@@ -53,8 +55,8 @@ in
     default = { };
     example = lib.literalExpression ''{ "/srv/data" = { device = "/dev/disk/by-label/data"; fsType = "xfs"; }; }'';
     description = ''
-      File systems to mount. /, /boot, /nix and /var are the image's own: definitions of them are accepted and have no effect. Other
-      mount points must lie where a directory can be made at boot, below /var, /srv or /home for example.
+      File systems to mount. /, /boot, /nix and /var are the image's own: definitions of them are accepted and have no effect, but for
+      `options` of /var such as `noexec`, `nosuid` and `nodev`. Other mount points must lie where a directory can be made at boot, below /var, /srv or /home for example.
     '';
     type = types.attrsOf (
       types.submodule (
@@ -132,6 +134,20 @@ in
     ]) mounts;
     # The initrd has mounted / and /var: without further mounts there is nothing to generate.
     systemd.generators = lib.mkIf (mounts == [ ]) { systemd-fstab-generator = lib.mkDefault "/dev/null"; };
+    systemd.services.var-options = lib.mkIf (varOptions != [ ]) {
+      description = "Mount options of /var";
+      wantedBy = [ "local-fs.target" ];
+      before = [
+        "local-fs.target"
+        "systemd-tmpfiles-setup.service"
+      ];
+      unitConfig.DefaultDependencies = false;
+      serviceConfig = {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        ExecStart = "/usr/bin/mount -o remount,${lib.concatStringsSep "," varOptions} /var";
+      };
+    };
     environment.systemPackages = lib.unique (lib.concatMap (fs: programs.${fs.fsType} or [ ]) mounts);
     environment.etc.fstab = lib.mkIf (mounts != [ ]) {
       text = lib.concatStrings (

@@ -1,4 +1,5 @@
 # What an instance learns from EC2: its name, root's keys, host keys and user data. Imported by amazon-image.nix.
+# With Invar on the instance `invar init metadata` does it (src/invar/machine/init.py), else the shell script below.
 #
 # The metadata service is asked beside the boot, never before it: nothing that the boot waits for waits for the network. Where no
 # service answers, the machine is not on EC2 and keeps what it has.
@@ -10,6 +11,7 @@
 }:
 let
   takesHostName = config.networking.hostName == "";
+  withInvar = config.invar.machine.enable;
   fetch = pkgs.writeScript "fetch-ec2-metadata" ''
     #!/bin/sh
     # Leaves in /run/ec2-metadata what the metadata service (IMDSv2) says, and applies it.
@@ -82,6 +84,10 @@ let
     #!/bin/sh
     # Shows the host keys on the console, where EC2 keeps them for whoever wants to know the instance before connecting to it.
     set -eu
+    digest=$(sed -n 's/.*invar\.digest=\([0-9a-f]*\).*/\1/p' /proc/cmdline)
+    for key in /var/lib/ssh/ssh_host_*_key.pub; do
+      echo "invar: system $digest, host key $(ssh-keygen -l -f "$key")"
+    done
     echo "-----BEGIN SSH HOST KEY FINGERPRINTS-----"
     for key in /var/lib/ssh/ssh_host_*_key.pub; do ssh-keygen -l -f "$key"; done
     echo "-----END SSH HOST KEY FINGERPRINTS-----"
@@ -92,7 +98,7 @@ let
 in
 {
   config = {
-    environment.systemPackages = [ pkgs.curl ];
+    environment.systemPackages = lib.optional (!withInvar) pkgs.curl;
     systemd.services.fetch-ec2-metadata = {
       description = "EC2 instance metadata";
       wantedBy = [ "multi-user.target" ];
@@ -109,7 +115,7 @@ in
       serviceConfig = {
         Type = "oneshot";
         RemainAfterExit = true;
-        ExecStart = "${fetch}";
+        ExecStart = if withInvar then "/usr/bin/invar init metadata" else "${fetch}";
         RuntimeDirectory = "ec2-metadata";
         RuntimeDirectoryMode = "0700";
         RuntimeDirectoryPreserve = true;

@@ -1,0 +1,71 @@
+"""Which generation the next boot takes: the boot entry of a new one, and the counters of those that are to wait."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from invar.core.errors import InvarError
+from invar.image.cmdline import with_digest
+from invar.image.uki import generation_os_release, replace_sections
+from invar.machine import boot_entries
+from invar.machine.boot_entries import BootEntry
+from invar.machine.generations import Generation
+
+_SPARE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """An entry, and the counter that it gets."""
+
+    entry: BootEntry
+    left: int | None
+
+
+def make_uki(esp: Path, booted: Generation, generation: Generation) -> bytes:
+    """The UKI of a generation that has the booted one's kernel and initrd. Raises InvarError."""
+    entry = boot_entries.find_entry(esp, booted.number)
+    if entry is None:
+        raise InvarError(f"the boot entry of generation {booted.number} is gone", where=str(esp / boot_entries.LINUX))
+    changes = {
+        ".osrel": generation_os_release(generation.number, generation.digest).encode(),
+        ".cmdline": (with_digest(generation.cmdline, generation.digest) + " invar.files=config").encode(),
+    }
+    return replace_sections(entry.path.read_bytes(), changes)
+
+
+def room_for(esp: Path, size: int) -> None:
+    """Raise InvarError unless the partition has room for a UKI of `size` bytes."""
+    found = os.statvfs(esp)
+    free = found.f_bavail * found.f_frsize
+    if free < size + _SPARE_BYTES:
+        raise InvarError(
+            f"the EFI system partition has {free >> 20} MiB left, and a generation takes {size >> 20}",
+            hint="`invar delete-generations --keep 5` makes room",
+        )
+
+
+def boot_into(esp: Path, target: Generation, tries: int) -> None:
+    """Make a generation that has an entry the one that is booted next.
+
+    The boot loader takes the newest entry that has tries left or needs none. So the target's is renewed first, then
+    newer ones are put to the end, oldest first: whenever this is cut off, the old or the new target is booted.
+    """
+    entries = boot_entries.read_entries(esp)
+    for change in plan_renames(entries, target.number, None if target.state == "good" else tries):
+        boot_entries.rename(change.entry, left=change.left, done=change.entry.done)
+
+
+def plan_renames(entries: tuple[BootEntry, ...], number: int, left: int | None) -> tuple[Rename, ...]:
+    """The renames, in order, after which `number` is the first entry that the boot loader takes.
+
+    Raises InvarError when it has no entry.
+    """
+    own = next((entry for entry in entries if entry.number == number), None)
+    if own is None:
+        raise InvarError(f"generation {number} has no boot entry")
+    changes = [] if own.left == left or (own.left not in (None, 0) and left is not None) else [Rename(own, left)]
+    newer = sorted((entry for entry in entries if entry.number > number), key=lambda entry: entry.number)
+    return (*changes, *(Rename(entry, 0) for entry in newer if entry.left != 0))

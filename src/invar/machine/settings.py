@@ -1,0 +1,21 @@
+"""What the configuration says of the instance itself: /etc/invar/machine.json, made by modules/invar/machine.nix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from invar.machine import state
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`boot_deadline` is in seconds."""
+
+    boot_tries: int
+    boot_deadline: int
+
+
+def read_settings() -> Settings:
+    """The active system's settings. Raises InvarError when there are none."""
+    data = state.read_json(state.SETTINGS)
+    return Settings(data["boot_tries"], data["boot_deadline"])

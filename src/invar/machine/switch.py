@@ -1,0 +1,236 @@
+"""Switch to a configuration or a generation: prepared whole, activated, judged by its checks, or taken back."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from invar.core.errors import InvarError
+from invar.core.events import Report
+from invar.image.instance_files import ImageRecord
+from invar.machine import active, boot_entries, generations, state
+from invar.machine.activation import Transition, View, activate, current_view, layer_view, plan_transition, settle
+from invar.machine.boot_target import boot_into, make_uki, room_for
+from invar.machine.checks import run_checks
+from invar.machine.generations import Generation, LayerRecord
+from invar.machine.layer_source import image_of
+from invar.machine.prepare import Prepared, prepare
+from invar.machine.settings import Settings, read_settings
+from invar.machine.unit_actions import UnitActions, reversed_actions
+from invar.system.record import Check
+
+Mode = Literal["switch", "test", "boot", "dry-run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """What came of a switch.
+
+    `generation` is 0 for a system without a number (test, dry-run). `active`: it runs now. `reboot`: it does from the
+    next boot on. `files` are those below /etc that differ.
+    """
+
+    generation: int
+    digest: str
+    active: bool
+    reboot: bool
+    changes: UnitActions
+    files: tuple[str, ...] = ()
+
+
+def switch(configuration: Path, *, mode: Mode, report: Report) -> Switched:
+    """Make a configuration (a .nix file, or a directory with configuration.nix) this machine's system.
+
+    Where the result says `reboot` the caller asks for one. Raises InvarError when anything fails; then the generation
+    that ran before runs on, and the boot entries are as they were.
+    """
+    with state.exclusively(f"invar {mode}"), _refusing(mode):
+        booted = active.register_booted()
+        record = state.read_record()
+        prepared = prepare(configuration, record, booted, report)
+        known = generations.by_digest(generations.read_all(), prepared.digest)
+        if mode == "dry-run":
+            with _temporary(prepared) as image, layer_view(prepared.layer, image) as view:
+                transition = plan_transition(view)
+            number = known.number if known else active.UNNUMBERED
+            return Switched(number, prepared.digest, False, False, transition.units, transition.files)
+        if known is not None:
+            return _take(known, prepared.system.checks, mode, report)
+        if mode == "test":
+            with _temporary(prepared) as image:
+                transition = _go_live(prepared.layer, image, prepared.digest, 0, prepared.system.checks, report)
+            return Switched(0, prepared.digest, True, False, transition.units, transition.files)
+        return _new_generation(prepared, record, booted, mode, report)
+
+
+def switch_to_generation(number: int, *, mode: Mode, report: Report) -> Switched:
+    """Make a generation that this machine has its system again. Errors are those of `switch`."""
+    with state.exclusively(f"invar {mode}"), _refusing(mode):
+        active.register_booted()
+        target = generations.by_number(generations.read_all(), number)
+        return _take(target, None, mode, report)
+
+
+def _new_generation(
+    prepared: Prepared, record: ImageRecord, booted: Generation, mode: Mode, report: Report
+) -> Switched:
+    """The layer, then the record, then the running system, and the boot entry last: a cut leaves old or new, whole."""
+    known = generations.read_all()
+    generation = Generation(
+        number=generations.next_number(known),
+        digest=prepared.digest,
+        spec_digest=prepared.system.spec_digest,
+        packages=booted.packages,
+        config=prepared.layer,
+        cmdline=prepared.cmdline,
+        kernel_version=record.packages.kernel_version,
+        kernel_sha256=booted.kernel_sha256,
+        initrd_sha256=booted.initrd_sha256,
+        created=generations.now(),
+        origin="switch",
+        state="new",
+        bootable=False,
+    )
+    settings = read_settings()
+    with boot_entries.mounted_esp() as esp:
+        uki = make_uki(esp, booted, generation) if esp is not None else None
+        if esp is not None and uki is not None:
+            room_for(esp, len(uki))
+        elif mode == "boot":
+            raise InvarError("this machine has no EFI system partition to boot a generation from")
+        image = state.LAYERS / generation.config.file_name
+        state.write_whole(image, prepared.content)
+        generations.write(generation)
+        units, files = UnitActions(), tuple[str, ...]()
+        if mode == "switch":
+            try:
+                transition = _go_live(
+                    generation.config, image, generation.digest, generation.number, prepared.system.checks, report
+                )
+            except BaseException:
+                generations.mark(generation, "failed")
+                raise
+            units, files = transition.units, transition.files
+            generation = generations.mark(generation, "good")
+        if esp is not None and uki is not None:
+            with report.stage("boot entry"):
+                boot_entries.add(esp, generation.number, uki, left=settings.boot_tries)
+                generations.write(replace(generation, bootable=True))
+    return Switched(generation.number, generation.digest, mode == "switch", mode == "boot", units, files)
+
+
+def _take(target: Generation, checks: tuple[Check, ...] | None, mode: Mode, report: Report) -> Switched:
+    """A generation that is there already: made active, and the one to boot."""
+    now = active.active()
+    booted = generations.by_number(generations.read_all(), now.booted_generation)
+    live = target.packages.root_hash == booted.packages.root_hash
+    transition = None
+    if mode != "boot" and live and now.active_digest != target.digest:
+        image = image_of(target.config)
+        if mode == "dry-run":
+            with layer_view(target.config, image) as view:
+                plan = plan_transition(view)
+            return Switched(target.number, target.digest, False, False, plan.units, plan.files)
+        transition = _go_live(target.config, image, target.digest, target.number, checks, report)
+    if mode in ("switch", "boot"):
+        with boot_entries.mounted_esp() as esp:
+            if esp is not None and target.bootable:
+                with report.stage("boot entry"):
+                    boot_into(esp, target, read_settings().boot_tries)
+    units = transition.units if transition else UnitActions()
+    return Switched(
+        target.number, target.digest, mode != "boot" and live, not live, units, transition.files if transition else ()
+    )
+
+
+def _go_live(
+    layer: LayerRecord, image: Path, digest: str, number: int, checks: tuple[Check, ...] | None, report: Report
+) -> Transition:
+    """Activate a layer and judge it; on any failure go back to what was active, and raise InvarError."""
+    now = active.active()
+    with current_view(now.layers["config"]) as before, layer_view(layer, image) as view:
+        transition = plan_transition(view)
+        try:
+            activate(view, before, transition, report)
+            active.set_active(digest, number, view.device)
+            _judge(checks, read_settings(), report)
+            settle(view)
+        except (InvarError, OSError, KeyboardInterrupt) as error:
+            report.warn("the switch failed: going back")
+            _go_back(before, view, transition, error, report)
+            active.set_active(now.active_digest, now.active_generation, now.layers["config"])
+            raise
+    return transition
+
+
+def _judge(checks: tuple[Check, ...] | None, settings: Settings, report: Report) -> None:
+    failed = _failures(checks, settings, report)
+    if failed:
+        raise InvarError(
+            "the new system fails its checks",
+            why="\n".join(failed),
+            hint="the generation that ran before runs again",
+        )
+
+
+def _failures(checks: tuple[Check, ...] | None, settings: Settings, report: Report) -> list[str]:
+    """What does not hold in time, of these checks or, for None, of the active system's own."""
+    wanted = state.read_record().system.checks if checks is None else checks
+    results = run_checks(wanted, time.monotonic() + settings.boot_deadline, report)
+    return [f"{result.name}: {result.message}" for result in results if result.state != "passed"]
+
+
+def _go_back(before: View, failed: View, done: Transition, error: BaseException, report: Report) -> None:
+    back = plan_transition(before)
+    try:
+        activate(before, failed, replace(back, units=reversed_actions(done.units, back.units)), report)
+        for failure in _failures(None, read_settings(), report):
+            report.warn(f"after going back: {failure}")
+    except InvarError as second:
+        raise InvarError(
+            "the switch failed, and so did the way back",
+            why=f"{error}\nthen: {second}",
+            hint="restart the machine: it boots the last good generation",
+        ) from error
+
+
+def reboot() -> None:
+    """Ask systemd for a reboot."""
+    subprocess.run(["systemctl", "reboot"], check=False)
+
+
+class _temporary:
+    """The layer's bytes in a file in memory, for as long as it takes to mount them."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._path = state.RUN / "stage" / prepared.layer.file_name
+
+    def __enter__(self) -> Path:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_bytes(self._prepared.content)
+        return self._path
+
+    def __exit__(self, *_: object) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+class _refusing:
+    """Keeps for proof why a switch was not taken, or that one was."""
+
+    def __init__(self, mode: Mode) -> None:
+        self._mode = mode
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._mode == "dry-run":
+            return
+        if isinstance(error, InvarError):
+            state.refuse(f"invar {self._mode}: {error.what}" + (f" ({error.why})" if error.why else ""))
+        elif error is None:
+            state.accept()

@@ -1,0 +1,76 @@
+"""A booted machine whose user data changes, and what it makes of each."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from command import Done, invar, succeed
+from invar.core.home import Home
+from invar.system.proof import Proof
+from invar.vm.control import set_user_data
+from invar.vm.record import find
+
+SECONDS = 420.0
+
+
+@dataclass(frozen=True)
+class Node:
+    """A running machine by its name."""
+
+    name: str
+    home: Home
+
+    def run(self, command: str, seconds: float = 600) -> Done:
+        """A shell line inside, as root. Raises subprocess.TimeoutExpired."""
+        return invar("ssh", self.name, command, home=self.home, seconds=seconds)
+
+    def apply(self, user_data: bytes) -> Done:
+        """Give the instance other user data and let it do what it does at boot; what its unit said."""
+        set_user_data(find(self.home, self.name), user_data)
+        return self.run(
+            "cursor=$(journalctl -n0 --show-cursor -q | sed 's/-- cursor: //');"
+            "systemctl restart fetch-ec2-metadata.service && systemctl restart amazon-init.service; status=$?;"
+            'journalctl --no-pager -o cat -u amazon-init --after-cursor="$cursor"; exit $status'
+        )
+
+    def reboot(self) -> None:
+        """Restart, and wait until user data has been dealt with in the new boot."""
+        before = self.run("cat /proc/sys/kernel/random/boot_id").out
+        self.run("systemctl --no-block reboot")
+        self.await_user_data(lambda said: said.splitlines()[:1] != before.splitlines()[:1])
+
+    def await_user_data(self, holds: Callable[[str], bool] = lambda said: True) -> None:
+        """Wait until amazon-init.service has ended."""
+        deadline = time.monotonic() + SECONDS
+        said = "nothing"
+        while time.monotonic() < deadline:
+            try:
+                done = self.run(
+                    "cat /proc/sys/kernel/random/boot_id; systemctl show -P ActiveState amazon-init.service", 60
+                )
+            except subprocess.TimeoutExpired:
+                continue  # a connection that the machine's restart cut off
+            said = done.out
+            if done.code == 0 and said.split()[-1:] in (["active"], ["failed"]) and holds(said):
+                return
+            time.sleep(3)
+        raise AssertionError(f"after {SECONDS} s user data was not dealt with: {said}\n{self.console()[-3000:]}")
+
+    def proof(self, *arguments: str) -> Proof:
+        """What it proves."""
+        return Proof.from_json(succeed("proof", self.name, "--json", *arguments, home=self.home).out, where=self.name)
+
+    def page(self) -> str:
+        """What its web server says."""
+        address = f"http://127.0.0.1:{find(self.home, self.name).port(80)}/"
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            return str(answer.read().decode().strip())
+
+    def console(self) -> str:
+        """Everything on its serial console."""
+        return Path(find(self.home, self.name).console_log).read_text(errors="replace")

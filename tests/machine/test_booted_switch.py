@@ -1,0 +1,364 @@
+"""Switches and boots on a booted machine, through real UEFI, boot loader and verity: live, back, cut off, failing.
+
+One machine; the tests build on one another, in this order. INVAR_TEST_LONG=1 has 100 switches for 10, 30 power cuts for
+2, and the scenarios that wait for time-outs.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command import invar, succeed
+from invar.core.errors import InvarError
+from invar.core.home import Home
+from invar.vm.control import reset
+from invar.vm.record import find
+from machine.booted import Node
+
+pytestmark = [pytest.mark.build, pytest.mark.boot]
+
+HERE = Path(__file__).parent
+LONG = os.environ.get("INVAR_TEST_LONG") == "1"
+long_only = pytest.mark.skipif(not LONG, reason="INVAR_TEST_LONG=1 runs it")
+SECONDS = 600.0
+CONFIGURATIONS = "/var/lib/configurations"
+COUNTS = "; ".join(
+    (
+        "grep -c . /proc/self/mountinfo",
+        "ls /sys/block | grep -c ^dm-",
+        "ls /sys/block/loop*/loop/backing_file 2>/dev/null | wc -l",
+    )
+)
+ESP = "mkdir -p /run/looked && mount /dev/disk/by-partlabel/ESP /run/looked && {}; umount /run/looked"
+EDIT = """
+import pathlib
+entry = max(pathlib.Path("/run/looked/EFI/Linux").glob("invar-0*.efi"))
+content = entry.read_bytes()
+assert content.count(b"invartest.a=1") == 1
+entry.write_bytes(content.replace(b"invartest.a=1", b"invartest.a=2"))
+"""
+
+
+@pytest.fixture(scope="module")
+def node(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    project = shutil.copytree(HERE / "switching", tmp_path_factory.mktemp("switch") / "switching")
+    shutil.copy(HERE / "node/page.nix", project)
+    ports = ("--port", "80", "--port", "7777")
+    started = succeed("run", project, "--detach", "--name", "switch-test", *ports, "--json", home=home).json()
+    made = Node(started["name"], home)
+    try:
+        await_generation(made, 1)
+        made.run(f"cp -r /etc/invar/configuration {CONFIGURATIONS}")
+        yield made
+    finally:
+        invar("stop", "--force", made.name, home=home)
+
+
+def configuration(node: Node, name: str, *lines: str) -> str:
+    """A configuration on the machine: the image's own with a role and further lines; its path."""
+    text = "\n".join(["{ imports = [ ./configuration.nix ];", f'invar.parameters.role = "{name}";', *lines, "}"])
+    path = f"{CONFIGURATIONS}/{name}.nix"
+    written = node.run(f"cat > {path} <<'END'\n{text}\nEND")
+    assert written.code == 0, written.err
+    return path
+
+
+def switch(node: Node, verb: str, *arguments: str) -> dict[str, Any]:
+    """Run a verb that must succeed."""
+    done = node.run(f"invar {verb} --json {' '.join(arguments)}")
+    assert done.code == 0, done.out + done.err + node.console()[-2000:]
+    result: dict[str, Any] = done.json()
+    return result
+
+
+def listed(node: Node) -> dict[int, dict[str, Any]]:
+    """The machine's generations by number."""
+    return {one["number"]: one for one in switch(node, "generations")}
+
+
+def booted(node: Node) -> int:
+    return next(number for number, one in listed(node).items() if one["booted"])
+
+
+def main_pid(node: Node, unit: str) -> str:
+    return node.run(f"systemctl show -P MainPID {unit}").out.strip()
+
+
+def entries(node: Node) -> list[str]:
+    """The boot entries' file names."""
+    return node.run(ESP.format("ls /run/looked/EFI/Linux")).out.split()
+
+
+def await_that(node: Node, holds: Callable[[], bool], what: str) -> None:
+    """Wait until something holds on a machine that may be restarting."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if holds():
+                return
+        except (AssertionError, InvarError, OSError, ValueError, StopIteration, subprocess.TimeoutExpired):
+            pass  # the machine restarts: not now
+        time.sleep(2)
+    raise AssertionError(f"not within {SECONDS} s: {what}\n{node.console()[-4000:]}")
+
+
+def boot_id(node: Node) -> str:
+    done = node.run("cat /proc/sys/kernel/random/boot_id", 60)
+    assert done.code == 0
+    return done.out.strip()
+
+
+def await_generation(node: Node, number: int, *, other_than: str = "") -> None:
+    """Wait until a generation is booted, in another boot than the given one, and was judged good."""
+
+    def holds() -> bool:
+        if boot_id(node) == other_than:
+            return False
+        done = node.run("systemctl is-active invar-boot-health", 60)
+        return done.out.strip() == "active" and booted(node) == number and listed(node)[number]["state"] == "good"
+
+    await_that(node, holds, f"generation {number} is booted and good")
+
+
+def restart(node: Node, expected: int) -> None:
+    before = boot_id(node)
+    node.run("systemctl --no-block reboot")
+    await_generation(node, expected, other_than=before)
+
+
+class Echo:
+    """A connection to the service that no switch may touch."""
+
+    def __init__(self, node: Node) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", find(node.home, node.name).port(7777)), 60)
+        self._socket.settimeout(60)
+
+    def answers(self) -> bool:
+        word = random.randbytes(8).hex().encode() + b"\n"
+        self._socket.sendall(word)
+        return self._socket.makefile("rb").readline() == word
+
+
+def test_the_first_generation_is_the_image(node: Node) -> None:
+    assert node.page() == "role baked"
+    generations = listed(node)
+    assert [(one["number"], one["origin"], one["bootable"], one["active"]) for one in generations.values()] == [
+        (1, "image", True, True)
+    ]
+    assert entries(node) == ["invar-000001.efi"]
+    assert len(generations[1]["kernel_sha256"]) == 64
+
+
+def test_a_live_switch_restarts_the_changed_unit_alone(node: Node) -> None:
+    echo = Echo(node)
+    before = {unit: main_pid(node, unit) for unit in ("echo", "nginx", "ssh", "sshd", "systemd-journald")}
+    plan = switch(node, "dry-run", configuration(node, "one"))
+    assert node.page() == "role baked" and listed(node).keys() == {1}
+    done = switch(node, "switch", configuration(node, "one"))
+    print("seconds", done["seconds"])
+    assert done["changes"] == plan["changes"] and done["files"] == plan["files"]
+    assert {*done["changes"]["restart"], *done["changes"]["stop"], *done["changes"]["start"]} == {"nginx.service"}
+    assert node.page() == "role one"
+    assert echo.answers()
+    after = {unit: main_pid(node, unit) for unit in before}
+    assert {unit for unit in before if before[unit] != after[unit]} == {"nginx"}
+    proof = node.proof()
+    assert (proof.booted_generation, proof.active_generation) == (1, 2)
+    assert {layer.state for layer in proof.layers} == {"verified"} and proof.refused is None
+    assert entries(node) == ["invar-000001.efi", "invar-000002+1.efi"]
+    assert "role one" in switch_text(node)
+
+
+def switch_text(node: Node) -> str:
+    return node.run("cat $(grep -o '/nix/store/[^;]*index.html' /etc/nginx/nginx.conf | head -1)/index.html").out
+
+
+def test_rollback_is_live_too(node: Node) -> None:
+    echo = Echo(node)
+    done = switch(node, "rollback")
+    assert (done["generation"], node.page(), echo.answers()) == (1, "role baked", True)
+    assert entries(node) == ["invar-000001.efi", "invar-000002+0.efi"]
+    differences = switch(node, "diff", "1", "2")
+    assert "nginx/nginx.conf" in differences["files"] and differences["packages"] == {}
+
+
+def test_what_fails_its_checks_is_taken_back(node: Node) -> None:
+    echo = Echo(node)
+    path = configuration(node, "bad", 'invar.checks.never = { command = [ "false" ]; timeout = 3; };')
+    done = node.run(f"invar switch {path}")
+    assert done.code == 1 and "fails its checks" in done.err and "never" in done.err
+    assert node.page() == "role baked" and echo.answers()
+    proof = node.proof()
+    assert proof.active_generation == 1 and proof.refused is not None and "never" in proof.refused
+    assert [one["number"] for one in listed(node).values() if one["state"] == "failed"] == [3]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('networking.hostname = "x";', "networking.hostName"),
+        ("invar.machine.enable = false;", "takes Invar off"),
+        ('boot.initrd.availableKernelModules = [ "dm_crypt" ];', "another initrd"),
+        ("this is no Nix", "syntax error"),
+    ],
+)
+def test_what_cannot_be_made_here_is_refused(node: Node, line: str, said: str) -> None:
+    done = node.run(f"invar switch {configuration(node, 'wrong', line)}")
+    assert done.code == 1 and said in done.err and "Traceback" not in done.err, done.err
+    assert node.page() == "role baked"
+
+
+def test_packages_that_the_image_lacks_are_named(node: Node) -> None:
+    text = "{ pkgs, ... }: { imports = [ ./configuration.nix ]; environment.systemPackages = [ pkgs.jq ]; }"
+    node.run(f"echo '{text}' > {CONFIGURATIONS}/jq.nix")
+    done = node.run(f"invar switch {CONFIGURATIONS}/jq.nix")
+    assert done.code == 1 and "not in this machine's image: jq" in done.err
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("invar rollback 77", 2, "there is no generation 77"),
+        ("invar switch /nowhere", 1, "there is no configuration"),
+        ("invar delete-generations --yes 1", 2, "generation 1 is"),
+        ("invar delete-generations", 2, "say which"),
+        ("invar frobnicate", 2, "no verb"),
+        ("invar", 2, "usage"),
+        ("runuser -u nobody invar generations", 1, "sudo"),
+    ],
+)
+def test_wrong_use_is_told(node: Node, command: str, code: int, said: str) -> None:
+    done = node.run(command)
+    assert (done.code, said in done.out + done.err) == (code, True), done.out + done.err
+
+
+def test_a_test_lasts_until_the_next_boot(node: Node) -> None:
+    done = switch(node, "test", configuration(node, "two"))
+    assert (done["generation"], node.page()) == (0, "role two")
+    assert node.proof().active_digest == done["digest"]
+    assert listed(node).keys() == {1, 2, 3}
+    assert switch(node, "rollback", "1")["generation"] == 1
+    assert node.page() == "role baked"
+
+
+def test_switching_to_and_fro_leaves_nothing_behind(node: Node) -> None:
+    paths = [configuration(node, name) for name in ("one", "three")]
+    for path in paths:
+        switch(node, "switch", path)
+    before = node.run(COUNTS).out
+    for _ in range(50 if LONG else 5):
+        for path in paths:
+            switch(node, "switch", path)
+    assert node.run(COUNTS).out == before
+    assert node.page() == "role three"
+    assert {one["number"] for one in listed(node).values()} == {1, 2, 3, 4}
+
+
+def test_gc_takes_what_failed_and_says_so_first(node: Node) -> None:
+    told = switch(node, "gc")
+    assert told["generations"] == [3] and not told["deleted"]
+    assert 3 in listed(node)
+    assert switch(node, "gc", "--yes")["deleted"]
+    assert listed(node).keys() == {1, 2, 4}
+    layers = node.run("ls -A /var/lib/invar/layers").out.split()
+    assert len(layers) == 2 and all(name.startswith("config-") for name in layers)
+
+
+def test_a_switched_generation_boots_and_is_good(node: Node) -> None:
+    restart(node, 4)
+    assert node.page() == "role three"
+    assert entries(node)[-1] == "invar-000004.efi"
+    proof = node.proof()
+    assert proof.booted_digest == proof.active_digest == listed(node)[4]["digest"]
+    assert {layer.state for layer in proof.layers} == {"verified"}
+
+
+def test_a_generation_that_panics_falls_back(node: Node) -> None:
+    done = switch(node, "boot", configuration(node, "panics", 'boot.kernelParams = [ "rdinit=/nowhere" ];'))
+    assert not done["active"] and node.page() == "role three"
+    restart(node, 4)
+    assert listed(node)[done["generation"]]["state"] == "failed"
+    refused = node.proof().refused
+    assert refused is not None and f"generation {done['generation']} did not come up" in refused
+    assert f"invar: generation {done['generation']} did not come up" in node.console()
+    assert "Kernel panic" in node.console()
+
+
+def test_a_generation_that_fails_its_checks_at_boot_falls_back(node: Node) -> None:
+    line = 'invar.checks.never = { command = [ "false" ]; timeout = 3; };'
+    done = switch(node, "boot", configuration(node, "unhealthy", line))
+    restart(node, 4)
+    assert listed(node)[done["generation"]]["state"] == "failed"
+    refused = node.proof().refused
+    assert refused is not None and "failed its checks" in refused and "never" in refused
+    assert "going back to the last good generation" in node.console()
+    assert node.page() == "role three"
+
+
+def test_power_cuts_leave_a_whole_generation(node: Node) -> None:
+    paths = {name: configuration(node, name) for name in ("one", "three", "four", "five")}
+    random.seed(7)
+    for cut in range(30 if LONG else 2):
+        name = random.choice(list(paths))
+        work = random.choice([f"invar switch {paths[name]}", "invar rollback 2; invar gc --yes"])
+        before = boot_id(node)
+        node.run(f"systemd-run --quiet --unit=cut-{cut} sh -c '{work}'")
+        time.sleep(random.uniform(0.0, 12.0))
+        reset(find(node.home, node.name))
+
+        def settled(previous: str = before) -> bool:
+            return boot_id(node) != previous and node.run("systemctl is-active invar-boot-health", 60).out.strip() in (
+                "active",
+                "failed",
+            )
+
+        await_that(node, settled, f"a boot after cut {cut} ({work})")
+        generation = listed(node)[booted(node)]
+        proof = node.proof()
+        assert generation["state"] == "good", node.console()[-3000:]
+        assert (proof.active_digest, proof.booted_digest) == (generation["digest"], generation["digest"])
+        assert {check.state for check in proof.checks} == {"passed"}
+        assert node.page() in ("role one", "role three", "role four", "role five", "role baked")
+    assert switch(node, "switch", paths["three"])["active"]
+    assert switch(node, "gc", "--yes")["deleted"]
+
+
+def test_an_altered_layer_is_never_booted(node: Node) -> None:
+    done = switch(node, "boot", configuration(node, "altered"))
+    generation = listed(node)[done["generation"]]
+    before = booted(node)
+    layer = f"/var/lib/invar/layers/config-{generation['config']['root_hash']}"
+    node.run(f'python3 -c \'f = open("{layer}", "r+b"); f.seek(1030); f.write(b"x"); f.flush()\' && sync')
+    restart(node, before)
+    assert listed(node)[done["generation"]]["state"] == "failed"
+    assert "invar: this machine does not boot" in node.console()
+
+
+def test_an_edited_command_line_is_shown_by_proof(node: Node) -> None:
+    path = configuration(node, "edited", 'boot.kernelParams = [ "invartest.a=1" ];')
+    done = switch(node, "switch", path)
+    edited = node.run(ESP.format("python3 -c '" + EDIT + "'"))
+    assert edited.code == 0, edited.err
+    restart(node, done["generation"])
+    proof = node.proof()
+    assert "invartest.a=2" in node.run("cat /proc/cmdline").out
+    assert proof.booted_digest != done["digest"]
+
+
+@long_only
+def test_a_generation_that_finds_no_disk_falls_back(node: Node) -> None:
+    before = booted(node)
+    done = switch(node, "boot", configuration(node, "hangs", 'boot.kernelParams = [ "module_blacklist=nvme" ];'))
+    restart(node, before)
+    assert listed(node)[done["generation"]]["state"] == "failed"
+    assert "seconds there is no disk with the partitions" in node.console()

@@ -1,0 +1,259 @@
+"""User data on a booted machine, through the real boot chain: every form, every way to fail, and what a restart keeps.
+
+One machine, whose user data changes; the tests build on one another, in this order.
+"""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from command import invar, succeed
+from invar.core.home import Home
+from invar.system.proof import DEFAULT_PORT, Proof
+from invar.system.user_data import (
+    PublicKey,
+    Signature,
+    generation_document,
+    message_to_sign,
+    parameters_document,
+    with_signature,
+)
+from invar.vm.record import find
+from machine.booted import Node
+
+pytestmark = [pytest.mark.build, pytest.mark.boot]
+
+SECRET = Ed25519PrivateKey.from_private_bytes(b"\x2a" * 32)
+KEY = PublicKey(SECRET.public_key().public_bytes_raw())
+HERE = Path(__file__).parent
+
+TRUSTING = f"""# From now on signed user data only.
+### https://channels.example.org/none none
+{{
+  imports = [ ./configuration.nix ];
+  invar.parameters.role = "trusting";
+  invar.userData.trustedKeys = [ "{KEY}" ];
+}}
+"""
+WRONG_OPTION = b'{ imports = [ ./configuration.nix ]; networking.hostname = "x"; }\n'
+FAILS_ITS_CHECK = b"""{
+  imports = [ ./configuration.nix ];
+  invar.parameters.role = "unhealthy";
+  invar.checks.never = { command = [ "false" ]; timeout = 3; };
+}
+"""
+HARD = '  fileSystems."/var" = { device = "/dev/x"; options = [ "noexec" "nosuid" "nodev" ]; };\n'
+SCRIPT = b"#!/bin/sh\necho hello from the script\necho once >> /var/script-ran\n"
+
+
+def signed(content: bytes) -> bytes:
+    return with_signature(content, Signature(KEY.id, SECRET.sign(message_to_sign(content))))
+
+
+@pytest.fixture(scope="module")
+def node(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """Started with parameters, gzipped, as its user data."""
+    directory = tmp_path_factory.mktemp("user-data")
+    project = shutil.copytree(HERE / "node", directory / "node")
+    (directory / "user-data").write_bytes(gzip.compress(parameters_document({"role": "web"})))
+    yield from running(home, project, directory / "user-data", "user-data-test")
+
+
+def running(home: Home, project: Path, user_data: Path, name: str) -> Iterator[Node]:
+    ports = ("--port", "80", "--port", str(DEFAULT_PORT))
+    started = succeed(
+        "run", project, "--detach", "--name", name, "--user-data", user_data, *ports, "--json", home=home
+    ).json()
+    made = Node(started["name"], home)
+    try:
+        made.await_user_data()
+        yield made
+    finally:
+        invar("stop", "--force", made.name, home=home)
+
+
+def test_gzipped_parameters_are_applied_at_the_first_boot(node: Node) -> None:
+    assert node.page() == "role web", node.console()[-3000:]
+    proof = node.proof()
+    assert (proof.booted_generation, proof.active_generation) == (1, 2)
+    assert {layer.state for layer in proof.layers} == {"verified"}
+    assert [(check.name, check.state) for check in proof.checks] == [("page", "passed")]
+    assert proof.refused is None and proof.failed_units == ()
+    assert f"invar: the user data is applied: generation 2, {proof.active_digest}" in node.console()
+    shown = Proof.from_json(succeed("proof", node.name, "--console", "--json", home=node.home).out, where="console")
+    assert (shown.active_digest, shown.boot_id) == (proof.active_digest, proof.boot_id)
+    assert proof.instance_id == node.run("cat /run/ec2-metadata/instance-id").out.strip()
+
+
+def test_names_keys_and_digest_are_on_the_console(node: Node) -> None:
+    assert node.run("hostname").out.strip().startswith("ip-")
+    assert f"invar: system {node.proof().booted_digest}, host key 256 SHA256:" in node.console()
+
+
+def test_what_does_not_evaluate_is_refused_and_nothing_changes(node: Node) -> None:
+    before = node.proof()
+    done = node.apply(WRONG_OPTION)
+    assert done.code == 1 and "networking.hostname" in done.out and "networking.hostName" in done.out
+    proof = node.proof()
+    assert node.page() == "role web"
+    assert proof.active_digest == before.active_digest
+    assert proof.refused is not None and "networking.hostname" in proof.refused
+    assert proof.failed_units == ("amazon-init.service",)
+    assert "invar: user data refused: The option `networking.hostname' does not exist" in node.console()
+
+
+def test_what_fails_its_checks_is_taken_back(node: Node) -> None:
+    done = node.apply(FAILS_ITS_CHECK)
+    assert done.code == 1 and "never" in done.out
+    assert node.page() == "role web"
+    refused = node.proof().refused
+    assert refused is not None and "fails its checks" in refused and "never" in refused
+
+
+def test_a_script_runs_once(node: Node) -> None:
+    assert "hello from the script" in node.apply(SCRIPT).out
+    assert "dealt with before" in node.apply(SCRIPT).out
+    assert node.run("cat /var/script-ran").out.split() == ["once"]
+    assert node.proof().refused is None
+
+
+def test_a_script_that_fails_says_so_and_is_not_run_again(node: Node) -> None:
+    failing = SCRIPT + b"exit 7\n"
+    assert node.apply(failing).code == 1
+    assert "failed with status 7" in (node.proof().refused or "")
+    assert "dealt with before" in node.apply(failing).out
+    assert node.run("cat /var/script-ran").out.split() == ["once"] * 2
+
+
+def test_a_configuration_imports_the_images_own_and_may_demand_signatures(node: Node) -> None:
+    done = node.apply(lzma.compress(TRUSTING.encode()))
+    assert done.code == 0 and "channels have no effect" in done.out
+    assert node.page() == "role trusting"
+
+
+@pytest.mark.parametrize(
+    ("user_data", "why"),
+    [
+        (parameters_document({"role": "unsigned"}), "not signed"),
+        (SCRIPT, "not signed"),
+        (signed(parameters_document({"role": "web"})).replace(b"web", b"bad"), "was altered"),
+        (b"\x1f\x8b broken", "cannot be unpacked"),
+    ],
+)
+def test_what_is_not_signed_by_a_trusted_key_is_refused(node: Node, user_data: bytes, why: str) -> None:
+    before = node.proof()
+    done = node.apply(user_data)
+    assert done.code == 1 and why in done.out
+    proof = node.proof()
+    assert proof.active_digest == before.active_digest and why in (proof.refused or "")
+    assert node.run("cat /var/script-ran").out.split() == ["once"] * 2
+
+
+def test_signed_parameters_compressed_with_zstd(node: Node) -> None:
+    if shutil.which("zstd") is None:
+        pytest.skip("no zstd on this computer to compress with")
+    data = signed(parameters_document({"role": "signed"}))
+    packed = subprocess.run(["zstd", "--stdout", "--quiet"], input=data, capture_output=True, check=True).stdout
+    assert node.apply(packed).code == 0
+    assert node.page() == "role signed"
+
+
+def test_a_pointer_leads_to_a_generation_by_its_digest(node: Node) -> None:
+    booted = node.proof().booted_digest
+    assert node.apply(generation_document(booted)).code == 0
+    assert node.page() == "role baked" and node.proof().active_digest == booted
+
+
+def test_a_generation_that_is_nowhere_is_refused(node: Node) -> None:
+    before = node.proof()
+    assert node.apply(generation_document("ab" * 32, "http://127.0.0.1:1/")).code == 1
+    proof = node.proof()
+    assert proof.active_digest == before.active_digest and proof.refused is not None
+
+
+def test_proof_over_http_repeats_the_nonce(node: Node) -> None:
+    proof = node.proof("--http", str(DEFAULT_PORT), "--nonce", "7f3a")
+    assert proof.nonce == "7f3a" and proof.active_digest == node.proof().active_digest
+    assert invar("proof", node.name, "--expect", "0" * 64, home=node.home).code == 3
+    assert invar("proof", node.name, "--expect", proof.active_digest, home=node.home).code == 0
+
+
+def test_a_restart_keeps_what_somebody_switched_to_since(node: Node) -> None:
+    node.apply(parameters_document({"role": "last"}))
+    assert node.page() == "role last"
+    rolled = node.run("invar rollback --json")
+    assert rolled.code == 0, rolled.out + rolled.err
+    before = node.proof()
+    assert node.page() != "role last"
+    node.reboot()
+    proof = node.proof()
+    assert (proof.active_digest, proof.active_generation) == (before.active_digest, before.active_generation)
+    assert proof.booted_digest == before.active_digest
+    assert "dealt with before" in node.run("journalctl --no-pager -b -o cat -u amazon-init").out
+
+
+def test_host_keys_of_user_data_become_the_machines(node: Node, tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
+    private = (tmp_path / "key").read_text().replace("\n", "|")
+    public = (tmp_path / "key.pub").read_text().strip()
+    content = f"SSH_HOST_ED25519_KEY:{private}\nSSH_HOST_ED25519_KEY_PUB:{public}\n".encode()
+    node.apply(content)
+    scanned = subprocess.run(
+        ["ssh-keyscan", "-T", "60", "-p", str(find(node.home, node.name).port(22)), "127.0.0.1"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert public.split()[1] in scanned.stdout
+
+
+@pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots another machine")
+def test_an_image_that_trusts_a_key_boots_and_stays_as_it_is_with_unsigned_user_data(
+    home: Home, tmp_path: Path
+) -> None:
+    project = shutil.copytree(HERE / "node", tmp_path / "node")
+    text = (project / "configuration.nix").read_text()
+    (project / "configuration.nix").write_text(
+        text.replace(
+            "  virtualisation", f'  invar.userData.trustedKeys = [ "{KEY}" ];\n{HARD}  virtualisation'
+        ).replace("    ./page.nix", '    ./page.nix\n    "${modulesPath}/profiles/hardened.nix"')
+    )
+    (tmp_path / "user-data").write_bytes(parameters_document({"role": "unsigned"}))
+    for other in running(home, project, tmp_path / "user-data", "user-data-trust"):
+        proof = other.proof()
+        assert other.page() == "role baked"
+        assert (proof.active_generation, proof.active_digest) == (1, proof.booted_digest)
+        assert "not signed" in (proof.refused or "")
+        assert "invar: user data refused: the user data is not signed" in other.console()
+        assert "[integrity]" in other.run("cat /sys/kernel/security/lockdown").out
+        assert other.run("cp /usr/bin/true /var/true && /var/true").code != 0
+
+
+@pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots another machine")
+def test_without_invar_on_it_the_image_boots_and_takes_over_metadata(home: Home, tmp_path: Path) -> None:
+    project = shutil.copytree(HERE / "node", tmp_path / "node")
+    text = (project / "configuration.nix").read_text().replace("  invar.proof.http.enable = true;\n", "")
+    (project / "configuration.nix").write_text(
+        text.replace("  virtualisation", "  virtualisation.amazon-init.enable = false;\n  virtualisation")
+    )
+    started = succeed(
+        "run", project, "--detach", "--name", "user-data-plain", "--port", "80", "--json", home=home
+    ).json()
+    try:
+        checked = invar("check", started["name"], "--json", home=home)
+        assert checked.code == 0, checked.out + checked.err
+        plain = Node(started["name"], home)
+        assert plain.page() == "role baked"
+        assert plain.run("test -e /usr/bin/invar; echo $?").out.strip() == "1"
+        assert plain.run("hostname").out.strip().startswith("ip-")
+    finally:
+        invar("stop", "--force", started["name"], home=home)
