@@ -20,6 +20,8 @@ VERBS = {
     "sbom": "invar.cli.compare:sbom",
     "key": "invar.cli.key:key",
     "eval": "invar.cli.evaluate:evaluate",
+    "option": "invar.cli.option:option",
+    "repl": "invar.cli.repl:repl",
     "run": "invar.cli.machines:run",
     "ps": "invar.cli.machines:ps",
     "ssh": "invar.cli.machines:ssh",
