@@ -22,6 +22,8 @@ VERBS = {
     "key": "invar.cli.key:key",
     "flake": "invar.cli.flake:flake",
     "eval": "invar.cli.evaluate:evaluate",
+    "option": "invar.cli.option:option",
+    "repl": "invar.cli.repl:repl",
     "run": "invar.cli.machines:run",
     "ps": "invar.cli.machines:ps",
     "ssh": "invar.cli.machines:ssh",

@@ -7,7 +7,7 @@ from typing import Final
 
 from invar.modules.errors import OptionError
 from invar.modules.merge import Loc, Merged, merge_definitions
-from invar.modules.properties import OPTION_DEFAULT_PRIORITY, Definition, Override, push_down
+from invar.modules.properties import OPTION_DEFAULT_PRIORITY, Definition, Override, discharge, push_down
 from invar.modules.render import UNKNOWN_FILE, show_definitions, show_option, show_place, show_value
 from invar.modules.types.base import OptionType, TypeAttrs, type_from_value
 from invar.modules.types.scalars import unspecified_type
@@ -105,8 +105,24 @@ class Option:
             "definitions": delay(lambda: [definition.value for definition in merged().definitions]),
             "definitionsWithLocations": delay(lambda: [definition.as_value() for definition in merged().definitions]),
             "files": delay(lambda: [definition.file for definition in merged().definitions]),
+            "definitionsWithPriorities": delay(self._all_definitions),
             "__toString": Primop("showOption", 1, lambda _: show_option(self.loc)),
         }
+
+    def _all_definitions(self) -> list[Value]:
+        """Every definition, also those that a stronger one hides: Invar's own addition to an option's attributes."""
+        merged = self.merged()
+        every = [one for definition in self.definitions() for one in discharge(definition)]
+        return [
+            {
+                "file": one.file,
+                "position": None if (pos := one.position()) is None else {"file": pos.file, "line": pos.line},
+                "priority": one.priority,
+                "used": one.priority == merged.highest_priority,
+                "value": one.value,
+            }
+            for one in every
+        ]
 
 
 def _merge_declarations(option: Option) -> tuple[dict[str, Value], OptionType]:

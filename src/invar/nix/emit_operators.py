@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from invar.nix.ast import Assert, Binary, If, ListLiteral, Literal, Negate, Node, Not, String, Var
+from invar.nix.ast import Assert, AttrSet, Binary, If, ListLiteral, Literal, Negate, Node, Not, String, Var
 from invar.nix.emit_base import EmitterBase, Hint, constant_of
 from invar.nix.pybuild import ADD, AND, EQ, GT, GTE, IN, IS, IS_NOT, LT, LTE, MULT, NOT_EQ, OR, SUB
 from invar.nix.resolve import Builtin, Variable
@@ -40,10 +40,10 @@ class OperatorEmitter(EmitterBase):
             return self.comparison(node), "bool"
         if operator in ARITHMETIC:
             return self.arithmetic(node)
+        if operator == "//":
+            return self.updated(node), "set"
         left, right = self.operands(node)[0]
         build = self.at(node.at)
-        if operator == "//":
-            return build.run("update", left, right), "set"
         if operator == "++":
             first, first_again = self.named(left)
             second, second_again = self.named(right)
@@ -51,6 +51,20 @@ class OperatorEmitter(EmitterBase):
             joined = build.binary(first_again, ADD, second_again)
             return build.choose(both, joined, build.run("concatenate", first_again, second_again)), "list"
         return build.run("divide", left, right), "num"
+
+    def updated(self, node: Binary) -> ast.expr:
+        """`//`: what stands on the left is known to be a set before the right is evaluated."""
+
+        def left() -> ast.expr:
+            expression, hint = self.strict(node.left)
+            if hint == "set" or isinstance(node.right, (AttrSet, Var)):
+                return expression
+            build = self.at(node.at)
+            once, again = self.named(expression)
+            return build.choose(build.is_type(once, "dict"), again, build.run("expect_set", again))
+
+        first, second = self.in_order([left, lambda: self.strict(node.right)[0]])
+        return self.at(node.at).run("update", first, second)
 
     def operands(self, node: Binary) -> tuple[list[ast.expr], list[Hint]]:
         """Both sides, evaluated from left to right."""
@@ -115,7 +129,9 @@ class OperatorEmitter(EmitterBase):
         return result if wanted else build.negation(result)
 
     def comparison(self, node: Binary) -> ast.expr:
-        """`<`, `<=`, `>`, `>=`."""
+        """`<`, `<=`, `>`, `>=`. Nix has only `<`: of `a > b` and `a <= b` it evaluates b first, as it does here."""
+        if node.operator in (">", "<="):
+            node = Binary(node.at, "<" if node.operator == ">" else ">=", node.right, node.left)
         (left, right), hints = self.operands(node)
         build = self.at(node.at)
         operator = COMPARISONS[node.operator]
@@ -131,9 +147,8 @@ class OperatorEmitter(EmitterBase):
             self.learn(node.right, "num")
         else:
             test = build.compare(build.run("type", first), IS, build.run("type", second), IS, build.name("int"))
-        swapped = (right, left) if node.operator in (">", "<=") else (left, right)
-        slow = build.run("less", *swapped)
-        if node.operator in ("<=", ">="):
+        slow = build.run("less", left, right)
+        if node.operator == ">=":
             slow = build.negation(slow)
         return build.choose(test, build.compare(left, operator, right), slow)
 

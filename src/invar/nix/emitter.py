@@ -39,6 +39,15 @@ from invar.nix.signatures import SIGNATURES
 from invar.nix.strictness import cheap_result, first_needed, sort_key
 from invar.nix.values import INT_MAX, INT_MIN
 
+CHECKS: dict[str, tuple[Hint, str, str]] = {
+    "f": ("fn", "Lambda", "expect_function"),
+    "l": ("list", "list", "expect_list"),
+    "i": ("int", "int", "expect_int"),
+    "s": ("str", "str", "expect_string"),
+    "a": ("set", "dict", "expect_set"),
+}
+"""By letter of a signature: what is known of such a value, its usual Python type, what checks any other."""
+
 BUILTIN_CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None}
 
 
@@ -303,11 +312,11 @@ class Emitter(BindingEmitter, OperatorEmitter):
     def _direct_call(self, function: Node, arguments: list[Node], at: int) -> tuple[ast.expr, Hint, int] | None:
         name = self.builtin_name(function)
         if name is not None and name in SIGNATURES:
-            arity, hint, evaluated = SIGNATURES[name]
+            arity, hint, plan = SIGNATURES[name]
             if len(arguments) < arity:
                 return None
             self.unit.primops[name] = arity
-            given = self._arguments(arguments[:arity], [str(index) in evaluated for index in range(arity)])
+            given = self._planned_arguments(arguments[:arity], plan.split())
             build = self.at(at)
             result = build.run(f"call.{name}", *given)
             if hint == "any":
@@ -342,6 +351,35 @@ class Emitter(BindingEmitter, OperatorEmitter):
             return self.strict(nodes[index])[0] if strict[index] else self.lazy(nodes[index])
 
         return self.in_order([lambda index=index: one(index) for index in range(len(nodes))])  # type: ignore[misc]
+
+    def _planned_arguments(self, nodes: list[Node], plan: list[str]) -> list[ast.expr]:
+        """Arguments of a builtin, evaluated and checked in the order that its signature tells."""
+        order = [int(step[1]) for step in plan]
+
+        def one(place: int) -> ast.expr:
+            node = nodes[order[place]]
+            expression, hint = self.strict(node)
+            harmless = all(
+                isinstance(nodes[later], Function) or constant_of(nodes[later]) is not None
+                for later in order[place + 1 :]
+            )
+            check = CHECKS.get(plan[place][0])
+            if harmless or check is None or hint == check[0]:
+                return expression
+            build = self.at(node.at)
+            once, again = self.named(expression)
+            return build.choose(build.is_type(once, check[1]), again, build.run(check[2], again))
+
+        evaluated = self.in_order([lambda place=place: one(place) for place in range(len(plan))])  # type: ignore[misc]
+        if order != sorted(order):
+            for place, expression in enumerate(evaluated):
+                if not isinstance(expression, (ast.Name, ast.Constant)):
+                    name = self.temporary()
+                    self.add(self.build.assign(name, expression))
+                    evaluated[place] = self.build.name(name)
+        return [
+            evaluated[order.index(index)] if index in order else self.lazy(node) for index, node in enumerate(nodes)
+        ]
 
     def _needed_argument(self, code: FunctionCode) -> int | None:
         """The argument that the function evaluates before anything else."""

@@ -102,10 +102,18 @@ class Evaluator:
         return with_big_stack(self.import_file, path)
 
     def eval_string(
-        self, source: str, *, name: str = "«string»", base_dir: str | os.PathLike[str] | None = None
+        self,
+        source: str,
+        *,
+        name: str = "«string»",
+        base_dir: str | os.PathLike[str] | None = None,
+        scope: Mapping[str, Value] | None = None,
     ) -> Value:
-        """The value of an expression; relative paths in it start at `base_dir` (default: the working directory)."""
-        return with_big_stack(self._eval_text, source, name, base_dir)
+        """The value of an expression; relative paths in it start at `base_dir` (default: the working directory).
+
+        `scope` has variables beside the builtins. Raises NixError.
+        """
+        return with_big_stack(self._eval_text, source, name, base_dir, scope)
 
     def import_file(self, path: str | os.PathLike[str]) -> Value:
         """What `import path` gives: evaluated once per path. Raises NixError."""
@@ -133,11 +141,13 @@ class Evaluator:
         self.sources[path] = text
         return self._thunk(text, path, os.path.dirname(path), scope)  # noqa: PTH120
 
-    def _eval_text(self, text: str, name: str, base_dir: str | os.PathLike[str] | None) -> Value:
+    def _eval_text(
+        self, text: str, name: str, base_dir: str | os.PathLike[str] | None, scope: Mapping[str, Value] | None
+    ) -> Value:
         self.sources[name] = text
         base = os.path.abspath(os.fspath(base_dir) if base_dir is not None else ".")  # noqa: PTH100
         try:
-            return evaluate(self._thunk(text, name, base, None))
+            return evaluate(self._thunk(text, name, base, scope))
         except TRANSLATED as error:
             raise located(error) from None
 

@@ -16,7 +16,8 @@ RUNTIME: dict[str, Any] = {
     fn.__name__: fn
     for fn in (
         *(runtime.adapt1, runtime.adapt2, runtime.adapt3, runtime.closure, runtime.closure2, runtime.closure3),
-        *(runtime.evaluate, runtime.expect_set, runtime.expect_string, runtime.member, runtime.thunk, runtime.whnf),
+        *(runtime.evaluate, runtime.member, runtime.thunk, runtime.whnf, runtime.expect_function),
+        *(runtime.expect_set, runtime.expect_string, runtime.expect_list, runtime.expect_int),
         *(operators.add, operators.subtract, operators.multiply, operators.divide, operators.negate),
         *(operators.assertion_failed, operators.check_formals, operators.missing_argument, operators.not_bool),
         *(operators.equal, operators.less, operators.concatenate, operators.update, operators.override_attrs),

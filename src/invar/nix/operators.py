@@ -26,11 +26,11 @@ SMALL_SET = 12
 """Up to this size a set is copied item by item, which keeps positions without a look at each name."""
 
 
-def number(value: Value) -> int | float:
-    """`value`, which must be an integer or a float."""
+def number(value: Value, other: Value = 0) -> int | float:
+    """`value`, which must be an integer or a float; `other` is the other operand, which tells the error's words."""
     if type(value) is int or type(value) is float:
         return value
-    raise wrong_type(value, "an integer")
+    raise wrong_type(value, "a float" if type(other) is float else "an integer")
 
 
 def checked(result: int, verb: str, left: Value, sign: str, right: Value) -> int:
@@ -42,30 +42,30 @@ def checked(result: int, verb: str, left: Value, sign: str, right: Value) -> int
 
 def add_numbers(left: Value, right: Value) -> int | float:
     """`builtins.add`."""
-    result = number(left) + number(right)
+    result = number(left, right) + number(right, left)
     return checked(result, "adding", left, "+", right) if type(result) is int else result
 
 
 def subtract(left: Value, right: Value) -> int | float:
     """`left - right`."""
-    result = number(left) - number(right)
+    result = number(left, right) - number(right, left)
     return checked(result, "subtracting", left, "-", right) if type(result) is int else result
 
 
 def multiply(left: Value, right: Value) -> int | float:
     """`left * right`."""
-    result = number(left) * number(right)
+    result = number(left, right) * number(right, left)
     return checked(result, "multiplying", left, "*", right) if type(result) is int else result
 
 
 def divide(left: Value, right: Value) -> int | float:
     """`left / right`: towards zero between integers."""
-    if number(right) == 0:
+    if number(right, 0.0) == 0:
         raise NixError("division by zero")
     if type(left) is int and type(right) is int:
         quotient = abs(left) // abs(right)
         return checked(quotient if (left < 0) == (right < 0) else -quotient, "dividing", left, "/", right)
-    return float(number(left) / right)
+    return float(number(left, right) / right)
 
 
 def negate(value: Value) -> int | float:

@@ -32,7 +32,8 @@ def first_needed(node: Node) -> Variable | None:
         if isinstance(node, Var):
             return node.binding if isinstance(node.binding, Variable) else None
         if isinstance(node, Binary):
-            node = node.right if isinstance(node.left, Literal) else node.left
+            first, second = (node.right, node.left) if node.operator in (">", "<=") else (node.left, node.right)
+            node = second if isinstance(first, Literal) else first
         elif isinstance(node, (Select, HasAttr)):
             node = node.subject
         elif isinstance(node, (If, Assert)):

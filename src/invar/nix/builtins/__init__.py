@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from invar.nix.builtins import attrs, control, data, hashing, lists, numbers, regex, strings, types
+from invar.nix.builtins.coercing import coercing_builtins
 from invar.nix.builtins.derivation import DerivationBuilder, derivation_builtins
 from invar.nix.builtins.fetchers import fetch_builtins
 from invar.nix.builtins.files import file_builtins
@@ -57,6 +58,7 @@ def make_builtins(evaluator: Evaluator, extra: Mapping[str, Value]) -> dict[str,
     for module in (attrs, control, data, hashing, lists, numbers, regex, strings, types):
         made.update(module.primops)
     made.update(data.data_builtins(evaluator.copy_path))
+    made.update(coercing_builtins(evaluator.copy_path))
     made.update(file_builtins(evaluator))
     made.update(fetch_builtins(evaluator))
     builder = DerivationBuilder(evaluator.store_objects, evaluator.store_dir, evaluator.copy_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from invar.nix.builtins.registry import Registry
-from invar.nix.errors import NixMissingAttribute, did_you_mean, nearest
+from invar.nix.errors import NixMissingAttribute, NixTypeError, did_you_mean, nearest
 from invar.nix.runtime import (
     application2,
     evaluate,
@@ -12,7 +12,6 @@ from invar.nix.runtime import (
     expect_set,
     expect_string,
     function_args,
-    wrong_type,
 )
 from invar.nix.values import Thunk, Value, position_of
 
@@ -108,7 +107,7 @@ def builtin_function_args(function: Value) -> dict[str, Value]:
     function = evaluate(function) if type(function) is Thunk else function
     found = None if isinstance(function, dict) else function_args(function)
     if found is None:
-        raise wrong_type(function, "a function")
+        raise NixTypeError("'functionArgs' requires a function")
     return dict(found)
 
 

@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 from invar.nix.builtins.registry import Registry
-from invar.nix.coerce import coerce_to_string
-from invar.nix.errors import NixAbort, NixCaught, NixError, NixThrow, add_context
+from invar.nix.errors import NixCaught
 from invar.nix.runtime import evaluate_deep, whnf
-from invar.nix.traces import TRANSLATED, located
 from invar.nix.values import Value
 
 primops = Registry()
-
-
-@primops.add("throw", 1)
-def throw(message: Value) -> Value:
-    """Fail, in a way that `tryEval` catches."""
-    raise NixThrow(str(coerce_to_string(message)))
-
-
-@primops.add("abort", 1)
-def abort(message: Value) -> Value:
-    """Fail, in a way that nothing catches."""
-    raise NixAbort(f"evaluation aborted with the following error message: '{coerce_to_string(message)}'")
 
 
 @primops.add("seq", 2)
@@ -45,18 +31,6 @@ def try_eval(value: Value) -> dict[str, Value]:
         return {"success": True, "value": whnf(value)}
     except NixCaught:
         return {"success": False, "value": False}
-
-
-@primops.add("addErrorContext", 2)
-def add_error_context(context: Value, value: Value) -> Value:
-    """`value`; should it fail, its trace says `context`."""
-    try:
-        return whnf(value)
-    except TRANSLATED as error:
-        fault = located(error)
-        if isinstance(fault, NixError):
-            add_context(fault, str(coerce_to_string(context)))
-        raise fault from None
 
 
 @primops.add("break", 1)

@@ -27,6 +27,7 @@ def digest_of(algorithm: str, data: bytes) -> bytes:
 def hash_string(algorithm: Value, text: Value) -> str:
     """Lower-case hexadecimal."""
     kind = str(expect_plain(algorithm))
+    digest_of(kind, b"")
     return digest_of(kind, str(expect_string(text)).encode("utf-8", "surrogateescape")).hex()
 
 

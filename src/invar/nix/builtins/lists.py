@@ -18,9 +18,10 @@ from invar.nix.runtime import (
     expect_list,
     expect_set,
     expect_string,
+    whnf,
     wrong_type,
 )
-from invar.nix.values import Lambda, Lambda2, Primop, Thunk, Value
+from invar.nix.values import Lambda, Lambda2, Path, Primop, Thunk, Value, type_name
 
 primops = Registry()
 
@@ -49,7 +50,8 @@ def tail(items: Value) -> list[Value]:
 @primops.add("elemAt", 2)
 def elem_at(items: Value, index: Value) -> Value:
     """The element at an index from 0."""
-    return _at(expect_list(items), expect_int(index))
+    at = expect_int(index)
+    return _at(expect_list(items), at)
 
 
 def _at(items: list[Value], index: int) -> Value:
@@ -83,10 +85,8 @@ def cheap_result(function: Lambda) -> str:
 @primops.add("filter", 2)
 def filter_list(predicate: Value, items: Value) -> list[Value]:
     """The elements for which `predicate` is true."""
-    found = expect_list(items)
-    if not found:
-        return found
     predicate = expect_function(predicate)
+    found = expect_list(items)
     if type(predicate) is Lambda:
         code, env = predicate.code, predicate.env
         return [item for item in found if _true(code(env, item))]
@@ -122,10 +122,8 @@ def concat_lists(lists: Value) -> list[Value]:
 @primops.add("concatMap", 2)
 def concat_map(function: Value, items: Value) -> list[Value]:
     """`concatLists (map function items)`."""
-    found = expect_list(items)
-    if not found:
-        return found
     function = expect_function(function)
+    found = expect_list(items)
     if type(function) is Lambda:
         code, env = function.code, function.env
         return list(chain.from_iterable([expect_list(code(env, item)) for item in found]))
@@ -135,10 +133,8 @@ def concat_map(function: Value, items: Value) -> list[Value]:
 @primops.add("foldl'", 3)
 def foldl(operator: Value, start: Value, items: Value) -> Value:
     """The strict left fold."""
-    found = expect_list(items)
-    if not found:
-        return start
     operator = expect_function(operator)
+    found = expect_list(items)
     result = start
     if type(operator) is Lambda2:
         code, env = operator.code, operator.env
@@ -175,15 +171,15 @@ def gen_list(generator: Value, count: Value) -> list[Value]:
 @primops.add("any", 2)
 def any_element(predicate: Value, items: Value) -> bool:
     """Whether `predicate` is true of an element."""
-    found = expect_list(items)
-    return bool(found) and _some(expect_function(predicate), found, wanted=True)
+    predicate = expect_function(predicate)
+    return _some(predicate, expect_list(items), wanted=True)
 
 
 @primops.add("all", 2)
 def all_elements(predicate: Value, items: Value) -> bool:
     """Whether `predicate` is true of every element."""
-    found = expect_list(items)
-    return not found or not _some(expect_function(predicate), found, wanted=False)
+    predicate = expect_function(predicate)
+    return not _some(predicate, expect_list(items), wanted=False)
 
 
 def _some(predicate: Value, items: list[Value], *, wanted: bool) -> bool:
@@ -199,11 +195,12 @@ def _some(predicate: Value, items: list[Value], *, wanted: bool) -> bool:
 @primops.add("partition", 2)
 def partition(predicate: Value, items: Value) -> dict[str, Value]:
     """Elements for which `predicate` is true under `right`, the others under `wrong`."""
+    predicate = expect_function(predicate)
     found = expect_list(items)
     right: list[Value] = []
     wrong: list[Value] = []
-    predicate = expect_function(predicate)
     for item in found:
+        item = evaluate(item) if type(item) is Thunk else item
         (right if _true(call1(predicate, item)) else wrong).append(item)
     return {"right": right, "wrong": wrong}
 
@@ -221,13 +218,11 @@ def group_by(key: Value, items: Value) -> dict[str, Value]:
 @primops.add("sort", 2)
 def sort(comparator: Value, items: Value) -> list[Value]:
     """A stable sort by "is less than"."""
-    found = expect_list(items)
-    if not found:
-        return found
     comparator = expect_function(comparator)
-    if len(found) == 1:
-        return list(found)
+    found = expect_list(items)
     forced = [evaluate(item) if type(item) is Thunk else item for item in found]
+    if len(forced) < 2:
+        return forced
     if type(comparator) is Primop and comparator.name == "lessThan" and not comparator.args:
         if {type(item) for item in forced} in ({int}, {str}):
             return sorted(forced)
@@ -325,7 +320,7 @@ def generic_closure(arguments: Value) -> list[Value]:
     if not todo:
         return []
     operator = expect_function(given["operator"])
-    seen: set[object] = set()
+    seen: dict[object, Value] = {}
     found: list[Value] = []
     position = 0
     while position < len(todo):
@@ -333,23 +328,26 @@ def generic_closure(arguments: Value) -> list[Value]:
         position += 1
         if "key" not in element:
             raise NixMissingAttribute("attribute 'key' missing for call to 'genericClosure'")
-        key = _closure_key(element["key"])
+        value = whnf(element["key"])
+        key = _closure_key(value)
         if key in seen:
             continue
-        seen.add(key)
+        if seen and (key is None or type(key) is not type(next(iter(seen)))):
+            other = next(iter(seen.values()))
+            raise NixTypeError(f"cannot compare {type_name(value)} with {type_name(other)}")
+        seen[key] = value
         found.append(element)
         todo.extend(expect_list(call1(operator, element)))
     return found
 
 
 def _closure_key(value: Value) -> object:
-    value = evaluate(value) if type(value) is Thunk else value
+    """What stands for a key: equal for equal ones, of one Python type for those that compare. None: it never does."""
+    value = whnf(value)
     if isinstance(value, str):
-        return ("string", str(value))
-    if type(value) in (int, float):
-        return ("number", value)
+        return str(value)
+    if type(value) is int or type(value) is float:
+        return float(value) if value == float(value) else value
     if type(value) is list:
-        return ("list", tuple(_closure_key(item) for item in value))
-    if value is None or type(value) is bool or isinstance(value, (dict, Lambda, Primop)):
-        raise NixTypeError(f"cannot compare {type(value).__name__} keys in 'genericClosure'")
-    return ("other", value)
+        return tuple(_closure_key(item) for item in value)
+    return value if type(value) is Path else None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 
 from invar.nix.builtins.registry import Registry
+from invar.nix.errors import NixError
 from invar.nix.operators import add_numbers, divide, less, multiply, subtract
+from invar.nix.printer import format_float
 from invar.nix.runtime import expect_int, expect_plain, whnf, wrong_type
-from invar.nix.values import Value
+from invar.nix.values import INT_MAX, INT_MIN, Value
 
 primops = Registry()
 
@@ -71,15 +74,22 @@ def _real(value: Value) -> float:
 @primops.add("ceil", 1)
 def ceil(value: Value) -> int:
     """The least integer that is not less."""
-    return math.ceil(_real(value))
+    return _whole(_real(value), math.ceil)
 
 
 @primops.add("floor", 1)
 def floor(value: Value) -> int:
     """The greatest integer that is not greater."""
-    return math.floor(_real(value))
+    return _whole(_real(value), math.floor)
 
 
+def _whole(value: float, rounded: Callable[[float], int]) -> int:
+    if not math.isfinite(value) or not INT_MIN <= (result := rounded(value)) <= INT_MAX:
+        raise NixError(f"the float {format_float(value)} is out of the range of integers")
+    return result
+
+
+DIGITS = frozenset("0123456789")
 _COMPONENT = re.compile(r"[0-9]+|[^0-9.\-]+")
 
 
@@ -105,7 +115,7 @@ def compare_versions(left: Value, right: Value) -> int:
 
 
 def _component_less(one: str, other: str) -> bool:
-    one_number, other_number = one.isdigit(), other.isdigit()
+    one_number, other_number = one[:1] in DIGITS, other[:1] in DIGITS
     if one_number and other_number:
         return int(one) < int(other)
     if one == "" and other_number:
@@ -126,6 +136,6 @@ def parse_drv_name(name: Value) -> dict[str, Value]:
     """Name and version: the version starts after the first dash that no letter follows."""
     text = str(expect_plain(name))
     for at, char in enumerate(text):
-        if char == "-" and at + 1 < len(text) and not text[at + 1].isalpha():
+        if char == "-" and at + 1 < len(text) and not (text[at + 1].isascii() and text[at + 1].isalpha()):
             return {"name": text[:at], "version": text[at + 1 :]}
     return {"name": text, "version": ""}

@@ -31,7 +31,9 @@ _CLASSES = {
 @primops.add("match", 2)
 def match(pattern: Value, text: Value) -> Value:
     """The groups if the whole of `text` matches, else null."""
-    source, subject = str(expect_plain(pattern)), str(expect_string(text))
+    source = str(expect_plain(pattern))
+    compiled_ere(source)
+    subject = str(expect_string(text))
     if source.isascii() and subject.isascii():
         found = compiled_ere(source).fullmatch(subject)
         return None if found is None else list(found.groups())
@@ -42,7 +44,9 @@ def match(pattern: Value, text: Value) -> Value:
 @primops.add("split", 2)
 def split(pattern: Value, text: Value) -> list[Value]:
     """Texts between matches, and the list of groups of each match between them."""
-    source, subject = str(expect_plain(pattern)), str(expect_string(text))
+    source = str(expect_plain(pattern))
+    compiled_ere(source)
+    subject = str(expect_string(text))
     if source.isascii() and subject.isascii():
         return _split(compiled_ere(source), subject)
     parts = _split(compiled_ere(_bytewise(source)), _bytewise(subject))

@@ -7,19 +7,17 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from invar.nix.builtins.registry import Registry
-from invar.nix.coerce import coerce_to_string, concat_context, concat_strings
+from invar.nix.coerce import coerce_to_string, concat_context
 from invar.nix.errors import NixError
 from invar.nix.runtime import (
-    evaluate,
     expect_bool,
-    expect_int,
     expect_list,
     expect_plain,
     expect_set,
     expect_string,
     whnf,
 )
-from invar.nix.values import NixString, Path, Thunk, Value, context_of, with_context
+from invar.nix.values import Path, Value, context_of, with_context
 
 primops = Registry()
 
@@ -32,54 +30,15 @@ def to_string(value: Value) -> str:
     return coerce_to_string(value, more=True)
 
 
-@primops.add("stringLength", 1)
-def string_length(text: Value) -> int:
-    """The length in bytes."""
-    found = coerce_to_string(text)
-    return len(found) if found.isascii() else len(found.encode("utf-8", "surrogateescape"))
-
-
-@primops.add("substring", 3)
-def substring(start: Value, length: Value, text: Value) -> str:
-    """`length` bytes from `start`; a negative length means the rest."""
-    first = expect_int(start)
-    size = expect_int(length)
-    found = coerce_to_string(text)
-    if first < 0:
-        raise NixError("negative start position in 'substring'")
-    end = None if size < 0 else first + size
-    if found.isascii():
-        part = str.__getitem__(found, slice(first, end))
-    else:
-        part = found.encode("utf-8", "surrogateescape")[first:end].decode("utf-8", "surrogateescape")
-    return with_context(part, context_of(found)) if type(found) is NixString else part
-
-
-@primops.add("concatStringsSep", 2)
-def concat_strings_sep(separator: Value, items: Value) -> str:
-    """Strings joined."""
-    between = expect_string(separator)
-    texts: list[str] = []
-    plain = type(between) is str
-    for item in expect_list(items):
-        if type(item) is Thunk:
-            item = evaluate(item)
-        if type(item) is not str:
-            item = coerce_to_string(item)
-            plain = plain and type(item) is str
-        texts.append(item)
-    return between.join(texts) if plain else concat_strings(between, texts)
-
-
 @primops.add("replaceStrings", 3)
 def replace_strings(old: Value, new: Value, text: Value) -> str:
     """Every occurrence of an element of `old`, tried in order at each byte, by the same element of `new`."""
     olds, targets = expect_list(old), expect_list(new)
     if len(olds) == len(targets) == 1 and type(text) is type(olds[0]) is type(targets[0]) is str and olds[0]:
         return text.replace(olds[0], targets[0])
-    sources = [str(expect_string(item)) for item in olds]
-    if len(sources) != len(targets):
+    if len(olds) != len(targets):
         raise NixError("'from' and 'to' arguments to 'replaceStrings' have different lengths")
+    sources = [str(expect_string(item)) for item in olds]
     subject = expect_string(text)
     contexts = [subject]
     plain = str(subject)
@@ -153,12 +112,6 @@ def dir_of(path: Value) -> Value:
     return with_context(text, context_of(found))
 
 
-@primops.add("unsafeDiscardStringContext", 1)
-def unsafe_discard_string_context(text: Value) -> str:
-    """The string without its context."""
-    return str(coerce_to_string(text))
-
-
 @primops.add("hasContext", 1)
 def has_context(text: Value) -> bool:
     """Whether the string refers to store paths."""
@@ -180,12 +133,17 @@ def get_context(text: Value) -> dict[str, Value]:
     return found
 
 
+_STORE_PATH = re.compile(r"/[^\0]*/[0-9a-z]{32}-[^/]")
+
+
 @primops.add("appendContext", 2)
 def append_context(text: Value, context: Value) -> str:
     """The string with more context."""
     found = expect_string(text)
     elements = set(context_of(found))
-    for path, kinds in expect_set(context).items():
+    for path, kinds in sorted(expect_set(context).items()):
+        if not _STORE_PATH.match(path):
+            raise NixError(f"Context key '{path}' is not a store path")
         given = expect_set(kinds)
         if given.get("path") is not None and expect_bool(given["path"]):
             elements.add(str(path))
@@ -200,27 +158,3 @@ def append_context(text: Value, context: Value) -> str:
                 )
             elements.add(f"!{expect_plain(output)}!{path}")
     return with_context(str(found), frozenset(elements))
-
-
-@primops.add("unsafeDiscardOutputDependency", 1)
-def unsafe_discard_output_dependency(text: Value) -> str:
-    """All-outputs elements become plain references to the derivation."""
-    found = coerce_to_string(text)
-    context = frozenset(element[1:] if element.startswith("=") else element for element in context_of(found))
-    return with_context(str(found), context)
-
-
-@primops.add("addDrvOutputDependencies", 1)
-def add_drv_output_dependencies(text: Value) -> str:
-    """A reference to a derivation file becomes one to all its outputs."""
-    found = coerce_to_string(text)
-    context = context_of(found)
-    if len(context) != 1:
-        raise NixError(f"context of string '{found}' must have exactly one element, but has {len(context)}")
-    (element,) = context
-    if element.startswith("!"):
-        raise NixError("'addDrvOutputDependencies' can only act on derivations, not on a derivation output")
-    path = element.removeprefix("=")
-    if not path.endswith(".drv"):
-        raise NixError(f"path '{path}' is not a derivation")
-    return with_context(str(found), frozenset({f"={path}"}))
