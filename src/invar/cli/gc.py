@@ -121,14 +121,14 @@ def gc(
 def configuration_name(session: Session, report: Report, place: Path) -> str:
     """The name of the configuration at a place. Raises InvarError with the other way to name one."""
     from invar.core.errors import InvarError
-    from invar.engines.project import Project
 
+    engine = session.engine(report)
     try:
-        project = Project.at(place)
+        project = engine.project(place)
     except InvarError as error:
         error.hint = f"{error.hint or 'name a directory that has one'}; or --configuration NAME"
         raise
-    return session.engine(report).evaluate(project).system.name
+    return engine.evaluate(project).system.name
 
 
 def choice_data(choice: Choice, deleted: Deleted | None) -> dict[str, Any]:

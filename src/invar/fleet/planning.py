@@ -28,7 +28,7 @@ def plan_project(
     A lock that does not exist, or does not fit the configuration, is made in memory; then, as without `build`, there is
     no image. Raises InvarError.
     """
-    project = Project.at(place)
+    project = engine.project(place)
     before = _last(engine, project, report)
     new = _planned(str(place), project, engine, report, build=build)
     if cloud is None:
@@ -41,7 +41,7 @@ def plan_project(
 
 def _planned(label: str, project: Project, engine: NativeEngine, report: Report, *, build: bool) -> Subject:
     """What the configuration is now, built if it can be."""
-    found = configuration_subject(label, project.configuration, engine)
+    found = configuration_subject(label, label, engine)
     wanted = requests_of(found.system)
     if found.lock is None or tuple(sorted(wanted)) != tuple(sorted(found.lock.requests)):
         report.note(f"{project.lock.name} does not fit the configuration: planned with a new one, nothing is built")
