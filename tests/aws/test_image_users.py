@@ -18,6 +18,7 @@ from invar.core.errors import InvarError
 from invar.core.events import Report
 
 REGION = "us-east-1"
+SMALL: Any = {"InstanceType": "t3.small"}
 
 
 @pytest.fixture
@@ -36,8 +37,8 @@ def test_nobody_uses_anything(cloud: Cloud) -> None:
 def test_every_kind_of_user_is_found(cloud: Cloud, image: Callable[[str], str]) -> None:
     one, two, three, four = (image(name) for name in ("one", "two", "three", "four"))
     ec2, autoscaling, ssm = cloud.ec2(REGION), cloud.autoscaling(REGION), cloud.ssm(REGION)
-    ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData={"ImageId": one})
-    ec2.create_launch_template_version(LaunchTemplateName="web", LaunchTemplateData={"ImageId": two})
+    ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData={"ImageId": one, **SMALL})
+    ec2.create_launch_template_version(LaunchTemplateName="web", LaunchTemplateData={"ImageId": two, **SMALL})
     autoscaling.create_launch_configuration(LaunchConfigurationName="old", ImageId=three, InstanceType="t3.small")
     group: dict[str, Any] = {"MinSize": 0, "MaxSize": 1, "AvailabilityZones": ["us-east-1a"]}
     for name, version in (("first", "1"), ("newest", "$Latest")):
@@ -81,14 +82,21 @@ def test_a_template_that_names_a_parameter_uses_what_the_parameter_says(
 
 
 @pytest.mark.parametrize("state", ["running", "stopped"])
-def test_instances_count_until_they_are_terminated(cloud: Cloud, image: Callable[[str], str], state: str) -> None:
+def test_instances_count_until_they_are_terminated(
+    cloud: Cloud, image: Callable[[str], str], controlled: Callable[..., dict[str, Any]], state: str
+) -> None:
+    controlled("POST", "settings", {"instance_kind": "simulated"})
+    controlled("POST", "clock", {"frozen": True})
     one = image("one")
     ec2 = cloud.ec2(REGION)
-    instance = ec2.run_instances(ImageId=one, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    instance = ec2.run_instances(ImageId=one, MinCount=1, MaxCount=1, **SMALL)["Instances"][0]["InstanceId"]
+    controlled("POST", "clock", {"advance": 10})
     if state == "stopped":
         ec2.stop_instances(InstanceIds=[instance])
+        controlled("POST", "clock", {"advance": 10})
     assert Use(one, "instance", f"{instance} ({state})") in image_uses(cloud, REGION)
     ec2.terminate_instances(InstanceIds=[instance])
+    controlled("POST", "clock", {"advance": 10})
     assert image_uses(cloud, REGION) == []
 
 
