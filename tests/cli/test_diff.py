@@ -108,7 +108,7 @@ def test_a_package_that_changed_is_marked_by_its_suite(project: Path, home: Home
     for file in project.glob("*.nix"):
         (other / file.name).write_text(file.read_text())
     lock = (project / "invar.lock").read_text()
-    line = next(line for line in lock.splitlines() if line.strip().startswith('"curl":'))
+    line = next(line for line in lock.splitlines() if line.strip().startswith('"nginx":'))
     changed = line.replace('"suite": "trixie"', '"suite": "trixie-security"')
     version = changed.split('"version": "')[1].split('"')[0]
     changed = (
@@ -119,7 +119,7 @@ def test_a_package_that_changed_is_marked_by_its_suite(project: Path, home: Home
     (other / "invar.lock").write_text(lock.replace(line, changed))
     done = succeed("diff", project, other, home=home)
     assert "Packages: 1 upgraded; 1 from the security archive" in done.out
-    assert f"↑ curl  {version} → {version}.1  security" in done.out
+    assert f"↑ nginx  {version} → {version}.1  security" in done.out
 
 
 @pytest.mark.parametrize(
