@@ -30,7 +30,7 @@ OPTIONAL_MODULES = {
 
 LATE_MODULES = (
     *("virtio_scsi", "hv_storvsc", "vmw_pvscsi", "ahci", "ata_piix", "xhci_pci", "uas", "usb_storage"),
-    *("sd_mod", "sr_mod", "isofs", "loop"),
+    *("sd_mod", "sr_mod", "isofs"),
 )
 """Loaded where the kernel has them and when the layers are in files, or on no disk that the others drive: what other
 hypervisors' disks, CDs and sticks take."""
