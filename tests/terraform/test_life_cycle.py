@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,6 +88,12 @@ data "invar_image" "first" {{
     project.succeed("apply", "-auto-approve")
     assert project.state()["invar_image.web"]["amis"] == second["amis"]
 
+    project.write(image(web))
+    [change] = [each["change"] for each in project.plan()["resource_changes"]]
+    assert change["actions"] == ["update"] and change["after"]["on_destroy"] == "retain"
+    assert change["after"]["amis"] == second["amis"]
+    project.write(image(web, more='on_destroy = "delete"'))
+
     project.succeed("destroy", "-auto-approve")
     for region in REGIONS:
         there = {each.id for each in find_images(cloud, region, tags={})}
@@ -157,6 +164,47 @@ def test_ctrl_c_ends_at_once_keeps_the_state_and_the_next_apply_finishes(
     assert after["generation"] > before["generation"] and sorted(after["amis"]) == sorted(REGIONS)
 
 
+def test_a_configuration_that_is_known_only_at_apply(make_project: Callable[[str], Project], web: Path) -> None:
+    project = make_project(
+        f"""
+resource "terraform_data" "place" {{ input = "{web}" }}
+resource "invar_image" "web" {{
+  configuration = terraform_data.place.output
+  regions       = ["us-east-1"]
+}}
+"""
+    )
+    project.succeed("apply", "-auto-approve")
+    values = project.state()["invar_image.web"]
+    assert values["configuration"] == str(web) and sorted(values["amis"]) == ["us-east-1"]
+    assert "No changes" in project.succeed("plan")
+
+
+USER_DATA = """
+data "invar_user_data" "web" {{
+  content = file("{file}")
+  image   = "{image}"
+}}
+"""
+
+
+def test_user_data_is_evaluated_beside_the_image(make_project: Callable[[str], Project], web: Path) -> None:
+    project = make_project("")
+    file = project.directory / "role.nix"
+    file.write_text('{ imports = [ ./configuration.nix ]; environment.etc.role.text = "web"; }\n')
+    project.write(USER_DATA.format(file=file, image=web))
+    project.succeed("apply", "-auto-approve")
+    values = project.state()["data.invar_user_data.web"]
+    assert values["kind"] == "configuration" and values["bytes"] == file.stat().st_size
+    assert re.fullmatch("[0-9a-f]{64}", values["spec_digest"]) and values["signed_by"] is None
+    assert b64decode(values["base64"]) == file.read_bytes()
+
+    file.write_text("{\n  imports = [ ./configuration.nix ];\n  networking.hostname = 1;\n}\n")
+    failed = project.run("plan")
+    assert failed.code == 1
+    assert "networking.hostName" in failed.text and 'data "invar_user_data" "web"' in failed.text
+
+
 def test_a_system_is_evaluated_with_the_options_asked_for(make_project: Callable[[str], Project], web: Path) -> None:
     project = make_project(
         f"""
@@ -188,6 +236,10 @@ def image_with(lines: str) -> str:
     return f'resource "invar_image" "web" {{\n{lines}\n}}'
 
 
+def user_data_with(lines: str) -> str:
+    return f'data "invar_user_data" "web" {{\n{lines}\n}}'
+
+
 GOOD = 'configuration = "."\nregions = ["us-east-1"]\n'
 
 
@@ -196,6 +248,8 @@ GOOD = 'configuration = "."\nregions = ["us-east-1"]\n'
     [
         (image_with('configuration = "."\nregions = ["europe"]'), "is no region"),
         (image_with('configuration = "."\nregions = []'), "No region"),
+        (image_with('configuration = "."\nregions = ["us-east-1", "us-east-1"]'), "named twice"),
+        (image_with(GOOD + "volume_size = 1e30"), "whole number"),
         (image_with('configuration = "."\nregions = 3'), "list of string required"),
         (image_with('configuration = "."'), 'argument "regions" is required'),
         (image_with(GOOD + 'on_destroy = "keep"'), "retain"),
@@ -203,6 +257,13 @@ GOOD = 'configuration = "."\nregions = ["us-east-1"]\n'
         (image_with(GOOD + "volume_size = 1.5"), "whole number"),
         (image_with(GOOD + 'kms_keys = { eu-west-1 = "arn" }'), "none of the regions"),
         ('data "invar_image" "web" {\nname = "nothing"\nregions = ["us-east-1"]\n}', "there is no image of nothing"),
+        ('data "invar_image" "web" {\nname = "nothing"\nregions = ["europe"]\n}', "is no region"),
+        (user_data_with('content = format("%016385d", 0)'), "16385 bytes, and EC2 takes 16384"),
+        (user_data_with('content_base64 = base64encode(format("%016385d", 0))'), "16385 bytes"),
+        (user_data_with('content_base64 = "what is this?"'), "no base64"),
+        (user_data_with('content = "{ }"\ncontent_base64 = "e30="'), "given twice"),
+        (user_data_with('content = "#cloud-config"'), "cloud-config"),
+        (user_data_with('content = "{ }"\ntrusted_keys = ["me"]'), "no public key"),
         ('data "invar_system" "web" {\nconfiguration = "./nowhere"\n}', "no configuration at"),
     ],
 )
@@ -213,6 +274,13 @@ def test_bad_input_is_refused_with_its_place(make_project: Callable[[str], Proje
     assert failed.code == 1
     assert said.lower() in " ".join(failed.text.replace("│", " ").lower().split())
     assert "on main.tf line" in failed.text
+
+
+def test_a_region_that_the_account_has_not_is_told_at_plan(make_project: Callable[[str], Project], web: Path) -> None:
+    failed = make_project(image(web, regions=("us-east-1", "eu-west-9"))).run("plan")
+    assert failed.code == 1
+    said = " ".join(failed.text.replace("│", " ").split())
+    assert "no region eu-west-9" in said and "eu-west-1" in said and "on main.tf line" in said
 
 
 def test_a_missing_invar_is_told(make_project: Callable[[str], Project]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from invar.core.errors import InvarError
 from invar.terraform.diagnostics import Diagnostic, Refused, of_error
+from invar.terraform.regions import region_faults
 from invar.terraform.resource import Change, Context, Values
 from invar.terraform.schema import NUMBER, STRING, STRING_MAP, STRINGS, Attribute, Schema
 from invar.terraform.work import Job, run
@@ -33,10 +34,8 @@ class ImageData:
     schema = SCHEMA
 
     def validate(self, config: Values) -> tuple[Diagnostic, ...]:
-        """A region must be named."""
-        if config["regions"] == []:
-            return (Diagnostic("No region", "Name at least one region to look in.", ("regions",)),)
-        return ()
+        """Regions, as far as they are known."""
+        return tuple(region_faults(config["regions"]))
 
     def read(self, context: Context, config: Values) -> Change:
         """Find. Raises Refused when a region has no such image, or not the same as the others."""

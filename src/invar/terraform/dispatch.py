@@ -122,7 +122,7 @@ class Dispatcher:
         if proposed is None:
             return {"planned_state": encode_value(None), "planned_private": request["prior_private"]}
         resource = self._resource(request)
-        given = resource.schema.with_defaults(proposed)
+        given = resource.schema.proposed(proposed, decode_value(request["config"]))
         change = resource.plan(self._configured(), decode_value(request["prior_state"]), given)
         return {
             "planned_state": encode_value(change.values),

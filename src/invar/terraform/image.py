@@ -10,12 +10,12 @@ from typing import Any
 
 from invar.core.errors import InvarError
 from invar.terraform.diagnostics import Diagnostic, Refused, of_error
+from invar.terraform.regions import REGION, not_enabled, region_faults
 from invar.terraform.resource import Change, Context, Values
 from invar.terraform.schema import BOOL, NUMBER, STRING, STRING_MAP, STRINGS, Attribute, Schema
 from invar.terraform.values import UNKNOWN, Unknown, is_known
 from invar.terraform.work import Job, run
 
-REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
 ACCOUNT = re.compile(r"\d{12}")
 ON_DESTROY = ("retain", "delete")
 OF_SYSTEM = ("name", "system_digest", "spec_digest", "lock_digest")
@@ -79,6 +79,11 @@ class ImageResource:
         planned = {**proposed, **system, "id": system["system_digest"]}
         if not (prior and self._holds(prior, planned)):
             planned |= dict.fromkeys(OF_PUBLISHING, UNKNOWN)
+            if is_known(proposed["regions"]):
+                enabled = run(context, Job("regions", {}, "regions", ("regions",))).result
+                faults = not_enabled(proposed["regions"], enabled)
+                if faults:
+                    raise Refused(*faults)
         return Change(planned)
 
     def apply(self, context: Context, prior: Values | None, planned: Values) -> Change:
@@ -173,13 +178,8 @@ class ImageResource:
 
 
 def _faults(config: Values) -> list[Diagnostic]:
-    faults = []
     regions = config["regions"]
-    if regions == []:
-        faults.append(Diagnostic("No region", "Name at least one region to publish to.", ("regions",)))
-    for index, region in enumerate(regions if isinstance(regions, list) else ()):
-        if isinstance(region, str) and not REGION.fullmatch(region):
-            faults.append(Diagnostic(f"{region!r} is no region", "They look like eu-west-1.", ("regions", index)))
+    faults = [*region_faults(regions)]
     accounts = config["share_with"]
     for index, account in enumerate(accounts if isinstance(accounts, list) else ()):
         if isinstance(account, str) and not ACCOUNT.fullmatch(account):
@@ -193,7 +193,8 @@ def _faults(config: Values) -> list[Diagnostic]:
         faults.append(Diagnostic(f"on_destroy is {word!r}", 'Write "retain" or "delete".', ("on_destroy",)))
     for name, least in (("volume_size", 1), ("iops", 3000), ("throughput", 125), ("deprecate_after_days", 1)):
         value = config[name]
-        if isinstance(value, (int, float)) and (value < least or value != int(value)):
+        # What fits no machine number comes as text.
+        if isinstance(value, str) or (isinstance(value, (int, float)) and (value < least or value != int(value))):
             faults.append(Diagnostic(f"{name} is {value}", f"It is a whole number of at least {least}.", (name,)))
     return faults
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import invar
@@ -13,6 +15,7 @@ from invar.aws.client import Cloud
 from invar.aws.image_users import image_uses
 from invar.aws.images import ImageRecord, deregister_image, find_images
 from invar.aws.parameters import delete_parameter, get_parameter
+from invar.aws.regions import enabled_regions
 from invar.aws.snapshots import delete_snapshot
 from invar.core.errors import InvarError
 from invar.core.events import Report
@@ -23,8 +26,10 @@ from invar.fleet.native import native_artifact
 from invar.fleet.publish import Destination, Published, parameter_name, publish
 from invar.fleet.regions import Outcomes, everywhere
 from invar.fleet.tags import COMMIT, CONFIGURATION, LOCK, SPEC, SYSTEM, generation_of
+from invar.fleet.user_data import check
 from invar.nix.builtins.data import to_json
 from invar.nixos.configuration import Configuration
+from invar.system.user_data import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +87,36 @@ def build(bench: Bench, configuration: str) -> dict[str, Any]:
     return _identity(engine.build(engine.project(configuration), "amazon"))
 
 
-def publish_image(bench: Bench, configuration: str, system_digest: str, destination: dict[str, Any]) -> dict[str, Any]:
+def regions(bench: Bench) -> list[str]:
+    """The regions that the account can use. Raises InvarError."""
+    return enabled_regions(bench.cloud)
+
+
+def check_user_data(bench: Bench, encoded: str, image: str | None, trusted_keys: list[str]) -> dict[str, Any]:
+    """The computed attributes of `invar_user_data`, of bytes in base64. Raises InvarError."""
+    trusted = [PublicKey.parse(key) for key in trusted_keys]
+    beside = None if image is None else Path(image)
+    checked = check(b64decode(encoded), beside, bench.engine, where="user data", trusted=trusted)
+    return {
+        "kind": checked.kind,
+        "bytes": checked.bytes,
+        "signed_by": checked.signed_by,
+        "spec_digest": checked.spec_digest,
+    }
+
+
+def publish_image(
+    bench: Bench, configuration: str, system_digest: str | None, destination: dict[str, Any]
+) -> dict[str, Any]:
     """Publish what was planned. `failed` maps regions to errors, as dicts.
 
-    Raises InvarError when the configuration no longer builds `system_digest`, or when nothing could be published.
+    `system_digest` is None where the plan did not know the configuration yet. Raises InvarError when the configuration
+    no longer builds `system_digest`, or when nothing could be published.
     """
     engine, cloud = bench.engine, bench.cloud
     project = engine.project(configuration)
     built = engine.build(project, "amazon")
-    if built.image.system_digest != system_digest:
+    if system_digest is not None and built.image.system_digest != system_digest:
         raise InvarError(
             "the configuration has changed since it was planned",
             where=str(project.configuration),
@@ -206,6 +232,8 @@ def _identity(built: Built) -> dict[str, Any]:
 JOBS: dict[str, Callable[..., Any]] = {
     "evaluate": evaluate,
     "build": build,
+    "regions": regions,
+    "check_user_data": check_user_data,
     "publish": publish_image,
     "find": find,
     "delete": delete,

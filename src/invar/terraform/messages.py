@@ -52,8 +52,16 @@ TABLES: dict[str, tuple[Field, ...]] = {
     "Block": (
         _f(1, "version", "int"),
         _f(2, "attributes", "message", "Attribute", repeated=True),
+        _f(3, "block_types", "message", "NestedBlock", repeated=True),
         _f(4, "description"),
         _f(5, "description_kind", "int"),
+    ),
+    "NestedBlock": (
+        TYPE_NAME,
+        _f(2, "block", "message", "Block"),
+        _f(3, "nesting", "int"),
+        _f(4, "min_items", "int"),
+        _f(5, "max_items", "int"),
     ),
     "Schema": (_f(1, "version", "int"), _f(2, "block", "message", "Block")),
     "ServerCapabilities": (

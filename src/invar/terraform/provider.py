@@ -8,6 +8,7 @@ import threading
 from invar.core.home import Home
 from invar.terraform.data_image import ImageData
 from invar.terraform.data_system import SystemData
+from invar.terraform.data_user_data import UserData
 from invar.terraform.diagnostics import Diagnostic
 from invar.terraform.dispatch import Provider
 from invar.terraform.image import ImageResource
@@ -43,7 +44,7 @@ def make_provider(home: Home, stopped: threading.Event) -> Provider:
     return Provider(
         schema=SCHEMA,
         resources={"invar_image": ImageResource()},
-        data_sources={"invar_image": ImageData(), "invar_system": SystemData()},
+        data_sources={"invar_image": ImageData(), "invar_system": SystemData(), "invar_user_data": UserData()},
         check=check,
         configure=configure,
     )

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from invar.terraform.values import UNKNOWN
-
 STRING: Any = "string"
 NUMBER: Any = "number"
 BOOL: Any = "bool"
@@ -76,11 +74,13 @@ class Schema:
                 found[attribute.name] = attribute.default
         return found
 
-    def with_unknowns(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """A planned object: what is computed and not given is known only after apply."""
-        known = self.with_defaults(values)
-        purely = {each.name for each in self.attributes if each.computed and not each.optional}
-        return {name: UNKNOWN if name in purely else value for name, value in known.items()}
+    def proposed(self, proposed: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+        """What Terraform proposes, with the default where the configuration says nothing.
+
+        An attribute with a default is computed too, so that Terraform proposes its prior value once its line is gone.
+        """
+        left_out = {each.name for each in self.attributes if each.default is not None and config[each.name] is None}
+        return self.with_defaults({name: value for name, value in proposed.items() if name not in left_out})
 
     def inputs(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Only what the user gives, defaults filled in."""
