@@ -103,26 +103,42 @@ def terraform() -> str:
 
 
 @pytest.fixture(scope="session")
-def cloud_record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudRecord]:
+def cloud_record(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudRecord]:
+    """A cloud of its own, whose machines come out of the tests' home."""
     root = tmp_path_factory.mktemp("cloud")
-    yield start(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INVAR_HOME", str(home.root))
+        started = start(root)
+    yield started
     stop(root)
 
 
 @pytest.fixture(scope="session")
-def environment(repository: Path, home: Home, cloud_record: CloudRecord) -> dict[str, str]:
+def offline(repository: Path, home: Home, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What terraform gets in every test: this clone's invar, no configuration of this computer's user, no account."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))}
+    own = tmp_path_factory.mktemp("terraform") / "own.tfrc"
+    own.write_text("")
     return {
         **kept,
         "INVAR_HOME": str(home.root),
         "INVAR_COMMAND": str(repository / "bin" / "invar"),
+        "CHECKPOINT_DISABLE": "1",
+        "TF_CLI_CONFIG_FILE": str(own),
+        "TF_IN_AUTOMATION": "1",
+        "TF_CLI_ARGS": "-no-color",
+    }
+
+
+@pytest.fixture(scope="session")
+def environment(offline: dict[str, str], cloud_record: CloudRecord) -> dict[str, str]:
+    """The same, with the local cloud."""
+    return {
+        **offline,
         "AWS_ENDPOINT_URL": cloud_record.url,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": "us-east-1",
-        "CHECKPOINT_DISABLE": "1",
-        "TF_IN_AUTOMATION": "1",
-        "TF_CLI_ARGS": "-no-color",
     }
 
 
