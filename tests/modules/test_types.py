@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from invar.modules.errors import OptionError
+
 Evaluate = Callable[[str], Any]
 
 STORED = "/nix/store/d945ibfx9x185xf04b890y4f9g3cbb63-hello-1.0"
@@ -260,3 +262,18 @@ def test_every_type_has_the_attributes_of_one(evaluate: Evaluate) -> None:
     )
     for case in CHECKS:
         assert set(wanted.split()) <= set(evaluate(f"builtins.attrNames (types.{case[0]})")), case[0]
+
+
+def test_a_type_may_contain_itself(evaluate: Evaluate) -> None:
+    json = """
+      let json = with types; nullOr (oneOf [ bool types.int types.str (attrsOf json) (listOf json) ]) // { description = "JSON"; };
+      in config [ { options.x = mkOption { type = json; }; } { x.a = [ 1 { b = null; } ]; } { x.c.d = mkIf true "e"; } ]
+    """
+    assert evaluate(f"({json}).x") == {"a": [1, {"b": None}], "c": {"d": "e"}}
+    tree = """
+      let tree = types.attrsOf tree;
+      in config [ { options.x = mkOption { type = tree; }; } { x.a.b = { }; } { x.a.c = mkForce { }; } { x.a.d = 1; } ]
+    """
+    with pytest.raises(OptionError, match=r"x\.a\.d"):
+        evaluate(f"builtins.deepSeq ({tree}).x 1")
+    assert evaluate("(let t = types.attrsOf t; in (types.listOf t).name)") == "listOf"

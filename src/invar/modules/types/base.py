@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from invar.modules.errors import OptionError
@@ -72,6 +73,29 @@ class OptionType:
     def noun_phrase(self) -> str:
         """The description as "list of ..." continues it."""
         return self.phrase(lambda kind: kind in ("noun", "composite"))
+
+
+class ElementType(OptionType):
+    """A type with one element type, which is looked up when it is first used: a type may contain itself."""
+
+    description_class = "composite"
+
+    def __init__(self, element: OptionType | Callable[[], OptionType]) -> None:
+        super().__init__()
+        self._element = element
+
+    @cached_property
+    def element(self) -> OptionType:
+        """The element type. Raises OptionError when what was given is none."""
+        return self._element if isinstance(self._element, OptionType) else self._element()
+
+    def sub_modules(self) -> list[Value] | None:
+        """The element's."""
+        return self.element.sub_modules()
+
+    def nested(self) -> dict[str, OptionType]:
+        """The element type."""
+        return {"elemType": self.element}
 
 
 class TypeAttrs(dict[str, Value]):

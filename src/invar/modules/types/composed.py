@@ -7,21 +7,17 @@ from invar.modules.merge import Loc, both_null_and_not, fault, merge_one
 from invar.modules.options import Declaration, Option
 from invar.modules.properties import Definition
 from invar.modules.render import show_definitions, show_option
-from invar.modules.types.base import OptionType
+from invar.modules.types.base import ElementType, OptionType
 from invar.nix.runtime import call, force
 from invar.nix.values import Value
 
 
-class NullOr(OptionType):
+class NullOr(ElementType):
     """null, or a value of another type."""
 
     name = "nullOr"
     description_class = "conjunction"
     empty_value = (None,)
-
-    def __init__(self, element: OptionType) -> None:
-        super().__init__()
-        self.element = element
 
     @property
     def description(self) -> str:  # type: ignore[override]
@@ -45,10 +41,6 @@ class NullOr(OptionType):
         """The other type's."""
         return self.element.sub_options(prefix)
 
-    def sub_modules(self) -> list[Value] | None:
-        """The other type's."""
-        return self.element.sub_modules()
-
     def with_sub_modules(self, modules: list[Value]) -> OptionType:
         """null or the other type with other submodules."""
         return NullOr(self.element.with_sub_modules(modules))
@@ -59,10 +51,6 @@ class NullOr(OptionType):
             return None
         element = self.element.merge_type(other.element)
         return None if element is None else NullOr(element)
-
-    def nested(self) -> dict[str, OptionType]:
-        """The other type."""
-        return {"elemType": self.element}
 
 
 class Either(OptionType):

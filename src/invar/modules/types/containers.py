@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from invar.modules.functions import is_function
 from invar.modules.merge import Loc, fault, merge_definitions, merge_equal, merge_one
 from invar.modules.properties import Definition
 from invar.modules.render import show_definitions, show_option
-from invar.modules.types.base import OptionType
+from invar.modules.types.base import ElementType, OptionType
 from invar.modules.types.scalars import is_string_like
 from invar.nix.runtime import application, delay, force, thunk
 from invar.nix.values import Primop, Value, type_name
 
 
-class ListOf(OptionType):
+class ListOf(ElementType):
     """Lists, concatenated; elements are checked and merged one by one when they are used."""
 
     name = "listOf"
-    description_class = "composite"
 
-    def __init__(self, element: OptionType, *, non_empty: bool = False) -> None:
-        super().__init__()
-        self.element = element
+    def __init__(self, element: OptionType | Callable[[], OptionType], *, non_empty: bool = False) -> None:
+        super().__init__(element)
         self.non_empty = non_empty
         self.empty_value = () if non_empty else ([],)
 
@@ -51,10 +51,6 @@ class ListOf(OptionType):
         """The element's, below `*`."""
         return self.element.sub_options((*prefix, "*"))
 
-    def sub_modules(self) -> list[Value] | None:
-        """The element's."""
-        return self.element.sub_modules()
-
     def with_sub_modules(self, modules: list[Value]) -> OptionType:
         """Lists of the element with other submodules."""
         return ListOf(self.element.with_sub_modules(modules), non_empty=self.non_empty)
@@ -66,19 +62,14 @@ class ListOf(OptionType):
         element = self.element.merge_type(other.element)
         return None if element is None else ListOf(element, non_empty=self.non_empty)
 
-    def nested(self) -> dict[str, OptionType]:
-        """The element type."""
-        return {"elemType": self.element}
 
-
-class AttrsOf(OptionType):
+class AttrsOf(ElementType):
     """Attribute sets merged by name. The lazy kind decides conditions only when a value is used."""
 
-    description_class = "composite"
-
-    def __init__(self, element: OptionType, *, lazy: bool = False, placeholder: str = "name") -> None:
-        super().__init__()
-        self.element = element
+    def __init__(
+        self, element: OptionType | Callable[[], OptionType], *, lazy: bool = False, placeholder: str = "name"
+    ) -> None:
+        super().__init__(element)
         self.lazy = lazy
         self.placeholder = placeholder
         self.name = "lazyAttrsOf" if lazy else "attrsOf"
@@ -120,10 +111,6 @@ class AttrsOf(OptionType):
         """The element's, below `<name>`."""
         return self.element.sub_options((*prefix, f"<{self.placeholder}>"))
 
-    def sub_modules(self) -> list[Value] | None:
-        """The element's."""
-        return self.element.sub_modules()
-
     def with_sub_modules(self, modules: list[Value]) -> OptionType:
         """Sets of the element with other submodules."""
         return AttrsOf(self.element.with_sub_modules(modules), lazy=self.lazy, placeholder=self.placeholder)
@@ -138,10 +125,6 @@ class AttrsOf(OptionType):
             return None
         return AttrsOf(element, lazy=self.lazy, placeholder=min(placeholders, default="name"))
 
-    def nested(self) -> dict[str, OptionType]:
-        """The element type."""
-        return {"elemType": self.element}
-
     def payload(self) -> dict[str, Value]:
         """Element type, laziness and placeholder."""
         return {"elemType": self.element.value(), "lazy": self.lazy, "placeholder": self.placeholder}
@@ -155,15 +138,10 @@ def _lazy_value(what: tuple[OptionType, Loc, list[Definition]]) -> Value:
     return force(found.value())
 
 
-class FunctionTo(OptionType):
+class FunctionTo(ElementType):
     """Functions; what several definitions return is merged."""
 
     name = "functionTo"
-    description_class = "composite"
-
-    def __init__(self, element: OptionType) -> None:
-        super().__init__()
-        self.element = element
 
     @property
     def description(self) -> str:  # type: ignore[override]
@@ -187,10 +165,6 @@ class FunctionTo(OptionType):
         """The result's, below `<function body>`."""
         return self.element.sub_options((*prefix, "<function body>"))
 
-    def sub_modules(self) -> list[Value] | None:
-        """The result's."""
-        return self.element.sub_modules()
-
     def with_sub_modules(self, modules: list[Value]) -> OptionType:
         """Functions to the element with other submodules."""
         return FunctionTo(self.element.with_sub_modules(modules))
@@ -201,10 +175,6 @@ class FunctionTo(OptionType):
             return None
         element = self.element.merge_type(other.element)
         return None if element is None else FunctionTo(element)
-
-    def nested(self) -> dict[str, OptionType]:
-        """The result type."""
-        return {"elemType": self.element}
 
 
 class Anything(OptionType):

@@ -25,14 +25,14 @@ def types_table(system: ModuleSystem) -> dict[str, Value]:
     table |= {
         "ints": _ints(),
         "numbers": _numbers(),
-        "listOf": _of("listOf", ListOf),
-        "nonEmptyListOf": _of("nonEmptyListOf", lambda element: ListOf(element, non_empty=True)),
-        "attrsOf": _of("attrsOf", AttrsOf),
-        "loaOf": _of("loaOf", AttrsOf),
-        "lazyAttrsOf": _of("lazyAttrsOf", lambda element: AttrsOf(element, lazy=True)),
+        "listOf": _containing("listOf", ListOf),
+        "nonEmptyListOf": _containing("nonEmptyListOf", lambda element: ListOf(element, non_empty=True)),
+        "attrsOf": _containing("attrsOf", AttrsOf),
+        "loaOf": _containing("loaOf", AttrsOf),
+        "lazyAttrsOf": _containing("lazyAttrsOf", lambda element: AttrsOf(element, lazy=True)),
         "attrsWith": Primop("attrsWith", 1, _attrs_with),
-        "functionTo": _of("functionTo", FunctionTo),
-        "nullOr": _of("nullOr", NullOr),
+        "functionTo": _containing("functionTo", FunctionTo),
+        "nullOr": _containing("nullOr", NullOr),
         "uniq": _of("uniq", lambda element: Refined(element, name="unique", unique="")),
         "unique": Primop("unique", 2, _unique),
         "enum": Primop("enum", 1, lambda values: scalars.EnumType(list(force(values))).value()),
@@ -103,6 +103,12 @@ def _of(name: str, make: Callable[[OptionType], OptionType]) -> Primop:
     return Primop(name, 1, lambda element: make(type_from_value(element, where)).value())
 
 
+def _containing(name: str, make: Callable[[Callable[[], OptionType]], OptionType]) -> Primop:
+    """A type of elements whose type may be this one again, as in `json = types.nullOr (types.attrsOf json)`."""
+    where = f" as argument of `types.{name}'"
+    return Primop(name, 1, lambda element: make(lambda: type_from_value(element, where)).value())
+
+
 def _ints() -> dict[str, Value]:
     table: dict[str, Value] = {
         "between": Primop("between", 2, lambda low, high: _int_range(force(low), force(high)).value()),
@@ -152,7 +158,7 @@ def _attrs_with(arguments: Value) -> Value:
     given = force(arguments)
     lazy = force(given["lazy"]) if "lazy" in given else False
     placeholder = force(given["placeholder"]) if "placeholder" in given else "name"
-    return AttrsOf(type_from_value(given["elemType"]), lazy=lazy, placeholder=placeholder).value()
+    return AttrsOf(lambda: type_from_value(given["elemType"]), lazy=lazy, placeholder=placeholder).value()
 
 
 def _unique(arguments: Value, element: Value) -> Value:
