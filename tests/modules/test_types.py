@@ -266,14 +266,15 @@ def test_every_type_has_the_attributes_of_one(evaluate: Evaluate) -> None:
 
 def test_a_type_may_contain_itself(evaluate: Evaluate) -> None:
     json = """
-      let json = with types; nullOr (oneOf [ bool types.int types.str (attrsOf json) (listOf json) ]) // { description = "JSON"; };
-      in config [ { options.x = mkOption { type = json; }; } { x.a = [ 1 { b = null; } ]; } { x.c.d = mkIf true "e"; } ]
+      let json = with types; nullOr (either bool (either (attrsOf json) (listOf json))) // { description = "JSON"; };
+      in config [ { options.x = mkOption { type = json; }; }
+        { x.a = [ true { b = null; } ]; } { x.c.d = mkIf true false; } ]
     """
-    assert evaluate(f"({json}).x") == {"a": [1, {"b": None}], "c": {"d": "e"}}
+    assert evaluate(f"({json}).x") == {"a": [True, {"b": None}], "c": {"d": False}}
     tree = """
-      let tree = types.attrsOf tree;
+      let tree = types.attrsOf tree // { description = "tree"; };
       in config [ { options.x = mkOption { type = tree; }; } { x.a.b = { }; } { x.a.c = mkForce { }; } { x.a.d = 1; } ]
     """
     with pytest.raises(OptionError, match=r"x\.a\.d"):
         evaluate(f"builtins.deepSeq ({tree}).x 1")
-    assert evaluate("(let t = types.attrsOf t; in (types.listOf t).name)") == "listOf"
+    assert evaluate("let t = types.attrsOf t; in (types.listOf t).name") == "listOf"
