@@ -272,7 +272,7 @@ def test_a_type_may_contain_itself(evaluate: Evaluate) -> None:
     """
     assert evaluate(f"({json}).x") == {"a": [True, {"b": None}], "c": {"d": False}}
     tree = """
-      let tree = types.attrsOf tree // { description = "tree"; };
+      let tree = types.either types.bool (types.attrsOf tree) // { description = "tree"; };
       in config [ { options.x = mkOption { type = tree; }; } { x.a.b = { }; } { x.a.c = mkForce { }; } { x.a.d = 1; } ]
     """
     with pytest.raises(OptionError, match=r"x\.a\.d"):
