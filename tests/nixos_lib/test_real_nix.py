@@ -13,7 +13,7 @@ import pytest
 from invar.modules.native import evaluator_with_modules
 from invar.nix import Evaluator, force, with_big_stack
 from invar.nix.selection import select, shown
-from invar.nixos.library import LIBRARY
+from invar.nixos.places import LIBRARY
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"

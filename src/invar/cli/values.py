@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invar.cli.context import Session
 from invar.core.events import Report
@@ -13,8 +14,10 @@ from invar.nix import Evaluator, NixError, Value, force, with_big_stack
 from invar.nix.features import read_features
 from invar.nix.fetching import DeferredFetcher, Fetcher
 from invar.nix.selection import Style, select, shown, with_arguments
-from invar.nixos.configuration import Configuration
-from invar.system.evaluate import told
+from invar.system.faults import told
+
+if TYPE_CHECKING:
+    from invar.nixos.configuration import Configuration
 
 
 @dataclass(frozen=True, slots=True)

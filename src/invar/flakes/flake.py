@@ -23,9 +23,10 @@ from invar.flakes.source import git, sources_of
 from invar.flakes.universe import DeferredUniverse
 from invar.nix import Evaluator, NixError, Thunk, with_big_stack
 from invar.nix.input_urls import format_input
-from invar.nixos.library import LIBRARY, add_library
+from invar.nixos.library import add_library
 from invar.nixos.objects import Objects
-from invar.system.evaluate import told
+from invar.nixos.places import LIBRARY
+from invar.system.faults import told
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import invar
 from invar.flakes.source import Source
 from invar.nix.store_objects import SourceObject
 from invar.nix.storepath import source_path
-from invar.nixos.library import LIBRARY, MODULES
+from invar.nixos.places import LIBRARY, MODULES
 
 GRAFTS = {
     "nixpkgs": (("/lib", str(LIBRARY / "lib")), ("/nixos/modules", str(MODULES)), ("/invar", str(LIBRARY))),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import sys
 import threading
@@ -89,6 +88,8 @@ def _wait(thread: threading.Thread) -> None:
     try:
         thread.join()
     except KeyboardInterrupt:
+        import ctypes  # few evaluations are interrupted
+
         while thread.is_alive():
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(thread.ident or 0), ctypes.py_object(KeyboardInterrupt)

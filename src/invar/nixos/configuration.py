@@ -13,9 +13,10 @@ from invar.nix import Path as NixPath
 from invar.nix.errors import NixMissingAttribute, did_you_mean, nearest
 from invar.nix.fetching import Fetcher
 from invar.nix.store_objects import SourceObject
-from invar.nixos.library import LIBRARY, MODULES, add_library
+from invar.nixos.library import add_library
 from invar.nixos.names import Universe
 from invar.nixos.objects import Objects
+from invar.nixos.places import LIBRARY, MODULES
 
 
 @dataclass(frozen=True, slots=True)

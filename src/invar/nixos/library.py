@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from invar.modules.native import native_builtins
 from invar.nix import Evaluator, Primop, Value, call, force
 from invar.nixos.names import Universe
 from invar.nixos.objects import Objects
 from invar.nixos.pkgs import PackageSet, make_packages
-
-LIBRARY = Path(__file__).resolve().parent
-MODULES = LIBRARY / "modules"
+from invar.nixos.places import LIBRARY
 
 
 def add_library(evaluator: Evaluator, universe: Universe, *, lib: str = str(LIBRARY / "lib")) -> Objects:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from invar.core.errors import InvarError
 from invar.core.events import Report
-from invar.nix import NixError, NixString, deep_force, render, with_big_stack
+from invar.nix import NixError, NixString, deep_force, with_big_stack
 from invar.nix.fetching import Fetcher
 from invar.nixos.configuration import Configuration, evaluate_configuration
-from invar.nixos.library import LIBRARY
 from invar.nixos.names import Universe
 from invar.nixos.objects import Object
 from invar.system.decode import system_from_data
+from invar.system.faults import told
 from invar.system.options import Setting, settings_of
 from invar.system.record import System
 
@@ -104,26 +103,6 @@ def evaluation_of(configuration: Configuration) -> Evaluation:
     context: set[str] = set()
     data = plain_data(deep_force(configuration.attribute("system.build.invar")), context)
     return Evaluation(system_of(data, configuration.objects.closure(sorted(context))), configuration)
-
-
-def told(
-    error: NixError,
-    sources: Mapping[str, str] | None = None,
-    *,
-    show_trace: bool = False,
-    library: tuple[str, ...] = (),
-) -> InvarError:
-    """A fault of the language as Invar's error: its first line is what, the rest (place, source, trace) why.
-
-    `sources` has the texts of what is no file. Without `show_trace` frames inside the module library (which a flake
-    reads below other paths, `library`) are left out: they tell how Invar works, not what to change.
-    """
-    if not show_trace:
-        own = tuple(f"{place}/" for place in (LIBRARY, *library))
-        error.frames = [frame for frame in error.frames if frame.pos and not frame.pos.file.startswith(own)]
-    text = render(error, sources, show_trace=show_trace).removeprefix("error: ")
-    what, _, rest = text.partition("\n")
-    return InvarError(what, why=rest.strip("\n") or None)
 
 
 def plain_data(value: Any, context: set[str]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import posixpath
 import time
 from typing import TYPE_CHECKING
@@ -13,7 +13,6 @@ from invar.nix.builtins.registry import Registry
 from invar.nix.coerce import coerce_to_string
 from invar.nix.errors import NixError, NixRestricted, NixTypeError
 from invar.nix.fetching import FetchedTree, FetchError, TreeAttributes, is_locked
-from invar.nix.input_urls import format_input, git_url, parse_input_url
 from invar.nix.runtime import expect_plain, whnf
 from invar.nix.store_objects import SourceObject
 from invar.nix.storepath import encode_base32, fixed_output_path, source_path
@@ -27,7 +26,7 @@ NO_REVISION = "0" * 40
 
 def sri(digest: bytes) -> str:
     """A SHA-256 as `sha256-BASE64`."""
-    return f"sha256-{base64.b64encode(digest).decode()}"
+    return f"sha256-{binascii.b2a_base64(digest, newline=False).decode()}"
 
 
 def fetch_builtins(evaluator: Evaluator) -> Registry:
@@ -61,6 +60,8 @@ def fetch_builtins(evaluator: Evaluator) -> Registry:
             name = str(attributes.pop("name", name))
         else:
             attributes = {"type": "git", "url": str(coerce_to_string(given))}
+        from invar.nix.input_urls import git_url  # few expressions fetch anything
+
         if "url" not in attributes:
             raise NixError("attribute 'url' is missing in call to 'fetchGit'")
         attributes["url"] = git_url(str(attributes["url"]))
@@ -73,6 +74,8 @@ def fetch_builtins(evaluator: Evaluator) -> Registry:
 
     @bound.add("fetchTree", 1)
     def fetch_tree(arguments: Value) -> dict[str, Value]:
+        from invar.nix.input_urls import git_url, parse_input_url
+
         given = whnf(arguments)
         if isinstance(given, dict):
             if "type" not in given:
@@ -94,6 +97,8 @@ def fetch_builtins(evaluator: Evaluator) -> Registry:
                 hint="Give 'rev' or 'narHash', or evaluate with --impure.",
             )
         if unlocked and not evaluator.fetch_unlocked:
+            from invar.nix.input_urls import format_input
+
             raise NixRestricted(
                 f"'{who}' of '{format_input(attributes)}' may give something else tomorrow",
                 hint="Give 'rev' or 'narHash', or evaluate with --impure.",

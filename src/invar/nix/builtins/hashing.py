@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 
 from invar.nix.builtins.registry import Registry
@@ -52,7 +52,7 @@ def parse_hash(text: str, algorithm: str | None) -> tuple[str, bytes]:
         if not sri and len(rest) == (size * 8 - 1) // 5 + 1:
             return kind, decode_base32(rest)
         if sri or len(rest) == (4 * size // 3 + 3) & ~3:
-            data = base64.b64decode(rest, validate=True)
+            data = binascii.a2b_base64(rest, strict_mode=True)
             if len(data) == size:
                 return kind, data
     except ValueError:
@@ -74,7 +74,7 @@ def convert_hash(arguments: Value) -> str:
         return data.hex()
     if form in ("nix32", "base32"):
         return encode_base32(data)
-    encoded = base64.b64encode(data).decode()
+    encoded = binascii.b2a_base64(data, newline=False).decode()
     if form == "base64":
         return encoded
     if form == "sri":
