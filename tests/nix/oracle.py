@@ -6,11 +6,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from invar.nix import Evaluator, NixError, force, print_value, with_big_stack
+from invar.nix import Evaluator, NixError, Value, force, print_value, with_big_stack
 
 NIX = shutil.which("nix")
 PER_FILE = 60
@@ -115,4 +115,33 @@ def differences(expressions: Sequence[str], directory: Path) -> list[tuple[str, 
     paths = write_files(expressions, directory)
     theirs = of_nix(expressions, paths, directory / "state")
     mine = of_invar(len(expressions), paths)
-    return [found for found in zip(expressions, theirs, mine, strict=True) if found[1] != found[2]]
+    return [
+        (expressions[index], *both)
+        for index, both in enumerate(zip(theirs, mine, strict=True))
+        if both[0] != both[1] and not _another_member(*both, paths, index)
+    ]
+
+
+def _another_member(theirs: Outcome, mine: Outcome, paths: Sequence[Path], index: int) -> bool:
+    """Whether Nix only tells the fault of another member: it evaluates a set in the order in which it met the names."""
+    if theirs.kind != "error" or mine.kind != "error":
+        return False
+
+    def found() -> bool:
+        items = force(Evaluator(on_trace=lambda text: None).import_file(paths[index // PER_FILE])["xs"])
+        return theirs.text in _faults(items[index % PER_FILE], 0)
+
+    return with_big_stack(found)
+
+
+def _faults(value: Value, depth: int) -> Iterator[str]:
+    """The faults of all members of a value."""
+    try:
+        forced = force(value)
+    except NixError as error:
+        yield _normal(error.message)
+        return
+    members = forced.values() if isinstance(forced, dict) else forced if isinstance(forced, list) else ()
+    if depth < 20:
+        for member in members:
+            yield from _faults(member, depth + 1)

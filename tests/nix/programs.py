@@ -1,7 +1,7 @@
 """Programs for the differential test: random Nix expressions, mostly well typed, some not.
 
 A generator is a function of a random source and a depth. All variables are bound by `PRELUDE`, so that no program is
-refused before it runs; inner scopes bind the same names again.
+refused before it runs; inner scopes bind the same names again. Every other program gets its variables as thunks.
 """
 
 from __future__ import annotations
@@ -13,6 +13,12 @@ from typing import TypeAlias
 PRELUDE = (
     'let i = 7; j = -3; s = "ab.c-1"; t = "é\\n"; b = true; l = [ 3 1 2 ]; m = [ "x" "b" "x" ]; '
     'a = { x = 1; y = { z = "q"; }; i = 5; }; f = x: x + 1; g = { x, y ? 2, ... }@all: x; in '
+)
+THUNKS = "let later = x: x; in ({ i, j, s, t, b, l, m, a, f, g }: "
+GIVEN = (
+    ') { i = later 7; j = later (-3); s = later "ab.c-1"; t = later "é\\n"; b = later true; l = later [ 3 1 2 ]; '
+    'm = later [ "x" "b" "x" ]; a = later { x = later 1; y = later { z = "q"; }; i = 5; }; f = later (x: x + 1); '
+    "g = later ({ x, y ? 2, ... }@all: x); }"
 )
 DEPTH = 5
 Text: TypeAlias = Callable[[Random, int], str]
@@ -254,4 +260,5 @@ KINDS: dict[str, tuple[Text, Text]] = {
 
 def programs(random: Random, count: int) -> list[str]:
     """`count` programs."""
-    return [PRELUDE + anything(random, random.randint(1, DEPTH)) for _ in range(count)]
+    made = [anything(random, random.randint(1, DEPTH)) for _ in range(count)]
+    return [THUNKS + text + GIVEN if index % 2 else PRELUDE + text for index, text in enumerate(made)]

@@ -370,6 +370,12 @@ class Emitter(BindingEmitter, OperatorEmitter):
             once, again = self.named(expression)
             return build.choose(build.is_type(once, check[1]), again, build.run(check[2], again))
 
+        # A thunk or closure that stands before an evaluated argument is made before it: it knows nothing of that.
+        early = {
+            index: self.lazy(node)
+            for index, node in enumerate(nodes)
+            if index not in order and index < max(order, default=0)
+        }
         evaluated = self.in_order([lambda place=place: one(place) for place in range(len(plan))])  # type: ignore[misc]
         if order != sorted(order):
             for place, expression in enumerate(evaluated):
@@ -378,7 +384,8 @@ class Emitter(BindingEmitter, OperatorEmitter):
                     self.add(self.build.assign(name, expression))
                     evaluated[place] = self.build.name(name)
         return [
-            evaluated[order.index(index)] if index in order else self.lazy(node) for index, node in enumerate(nodes)
+            evaluated[order.index(index)] if index in order else early[index] if index in early else self.lazy(node)
+            for index, node in enumerate(nodes)
         ]
 
     def _needed_argument(self, code: FunctionCode) -> int | None:
