@@ -7,12 +7,16 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from invar.cli.context import json_option, print_json, session_of, told
 from invar.cli.nix import engine_options
 from invar.core.errors import ExitCode, InvarError
+
+if TYPE_CHECKING:
+    from invar.engines.choice import EngineName
 
 
 def machine_options(function: click.decorators.FC) -> click.decorators.FC:
