@@ -184,8 +184,7 @@ def publish(
         signer = partial(sign, key=key)
     with session.reporting() as report:
         engines = session.engines(report, engine_name, attribute)
-        cloud.require_credentials()
-        artifact = build_artifact(str(place), engines, report, signer)
+        artifact = build_artifact(str(place), engines, report, signer, cloud.require_credentials)
         done = publish_image(cloud, artifact, destination, engines.native.store, report, version=invar.__version__)
         if tfvars is not None and not done.failed:
             write_tfvars(tfvars, done)

@@ -16,14 +16,23 @@ from invar.fleet.verify import Source
 Sign = Callable[[bytes], bytes]
 
 
-def build_artifact(place: str, engines: Engines, report: Report, sign: Sign | None = None) -> Artifact:
-    """Build the image for EC2 that a place names. `sign` signs the provenance. Raises InvarError."""
+def build_artifact(
+    place: str, engines: Engines, report: Report, sign: Sign | None = None, check: Callable[[], None] | None = None
+) -> Artifact:
+    """Build the image for EC2 that a place names. `sign` signs the provenance.
+
+    `check` is called once the place is known to be one, before anything is built. Raises InvarError.
+    """
     native = engines.native
     if engines.of(place) == "nix":
         if sign is not None:
             raise InvarError("--sign-key signs what the native engine's provenance says", exit_code=ExitCode.USAGE)
+        if check is not None:
+            check()
         return nix_artifact(engines.nix_image(place), place, engines.attribute, native.store, report)
     project = native.project(place)
+    if check is not None:
+        check()
     return native_artifact(native.build(project, "amazon"), project, native.store, report, sign)
 
 
