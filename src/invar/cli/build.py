@@ -83,7 +83,7 @@ def lock(context: click.Context, place: Path, update: bool, dry_run: bool, as_js
     "--format",
     "formats",
     multiple=True,
-    show_default="amazon, or what a flake's output is",
+    show_default="what a flake's output is; of an EC2 image amazonImage.format",
     metavar="NAME[,NAME...]",
     help="See `invar formats`. Several, of one and the same system: repeat it, or separate them by commas.",
 )
@@ -139,7 +139,7 @@ def build(
         engine = engines.native
         project = engine.project(place)
         wanted = [name for listed in formats for name in listed.split(",")]
-        built = engine.build(project, *(wanted or [project.format or "amazon"]))
+        built = engine.build(project, *wanted)
         paths = copy_artifacts(built.artifacts, out) if out else [artifact.file for artifact in built.artifacts]
     result = build_result(built, paths, report)
     if as_json:
