@@ -44,6 +44,20 @@ def test_a_second_build_does_nothing(built: dict[str, object], project: Path, ho
     assert again["image"] == built["image"]
 
 
+def test_amazon_image_format_chooses_what_a_build_writes(built: dict[str, object], project: Path, home: Home) -> None:
+    configuration = project / "configuration.nix"
+    before = configuration.read_text()
+    body, brace, _ = before.rpartition("}")
+    try:
+        configuration.write_text(f'{body}  amazonImage.format = "qcow2";\n{brace}\n')
+        chosen = succeed("build", project, "--json", home=home).json()
+        asked = succeed("build", project, "--format", "amazon", "--json", home=home).json()
+    finally:
+        configuration.write_text(before)
+    assert chosen["format"] == "qcow2" and Path(chosen["image"]).read_bytes()[:4] == b"QFI\xfb"
+    assert asked["format"] == "amazon" and asked["system_digest"] == chosen["system_digest"]
+
+
 def test_a_changed_line_leaves_the_packages_layer_alone(built: dict[str, object], project: Path, home: Home) -> None:
     configuration = project / "configuration.nix"
     before = configuration.read_text()

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from invar.engines.nix_log import Counted, LogEvent, NixLog, Said, name_and_version, store_name
+from invar.engines.nix_log import Counted, LogEvent, NixLog, Said
+from invar.image.closure import name_and_version, store_name
 
 
 def read(*lines: object) -> tuple[NixLog, list[LogEvent]]:

@@ -16,12 +16,11 @@ from invar.aws.blocks import map_blocks
 from invar.aws.client import Cloud
 from invar.core.errors import InvarError
 from invar.core.events import Report
-from invar.engines.project import Project
 from invar.fleet.keys import PublicKey, generate_key, read_private_key
 from invar.fleet.publish import Artifact, Destination, Published, publish
 from invar.fleet.signature import sign
 from invar.fleet.tags import Identity
-from invar.fleet.verify import Rebuild, Verified, verify_ami, verify_file
+from invar.fleet.verify import Rebuild, Source, Verified, verify_ami, verify_file
 from invar.image.provenance import PREDICATE, STATEMENT, encode, subject
 from invar.store.objects import Store
 from small_disk import flip, small_disk
@@ -224,11 +223,12 @@ def test_a_rebuild_of_the_commit_must_give_the_same_bytes(
     built: list[str] = []
     (repository / "web" / "configuration.nix").write_text("{ changed = true; }\n")
 
-    def same(project: Project) -> Artifact:
-        built.append(project.configuration.read_text())
+    def same(source: Source) -> Artifact:
+        assert (source.engine, source.attribute) == ("native", None)
+        built.append(Path(source.place).read_text())
         return artifact
 
-    def other(project: Project) -> Artifact:
+    def other(source: Source) -> Artifact:
         path = small_disk(tmp_path / "other.raw", config=2).path
         return replace(artifact, path=path, blocks=map_blocks(path, Report()))
 
@@ -259,7 +259,7 @@ def test_what_cannot_be_built_again_says_why(
 ) -> None:
     image = send(cloud, committed(artifact, repository, **identity), tmp_path, (REGION,)).images[REGION].id
     with pytest.raises(InvarError) as caught:
-        check(image, REGION, Rebuild(repository, lambda project: artifact))
+        check(image, REGION, Rebuild(repository, lambda source: artifact))
     assert said in str(caught.value)
 
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from invar.aws.client import Cloud
 from invar.aws.errors import AWS_ERRORS, code_of, told, trouble
@@ -27,6 +27,11 @@ FIRST_LOOK = 0.2
 LONGEST_LOOK = 10.0
 
 Architecture = Literal["x86_64", "arm64"]
+BootMode = Literal["uefi", "uefi-preferred", "legacy-bios"]
+
+
+class _Tpm(TypedDict, total=False):
+    TpmSupport: Literal["v2.0"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +47,14 @@ class RootVolume:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """An AMI to be made: UEFI, TPM 2.0, IMDSv2 only, ENA. `tags` go on the image."""
+    """An AMI to be made: IMDSv2 only, ENA, and TPM 2.0, which EC2 has for "uefi" alone. `tags` go on the image."""
 
     name: str
     description: str
     architecture: Architecture
     root: RootVolume
     tags: Mapping[str, str] = field(default_factory=dict)
+    boot_mode: BootMode = "uefi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ def register_image(cloud: Cloud, region: str, request: Registration) -> str:
         ebs["Iops"] = request.root.iops
     if request.root.throughput is not None:
         ebs["Throughput"] = request.root.throughput
+    tpm: _Tpm = {"TpmSupport": "v2.0"} if request.boot_mode == "uefi" else {}
     where = f"ec2:RegisterImage {region} {request.name}"
     try:
         answer = cloud.ec2(region).register_image(
@@ -92,13 +99,13 @@ def register_image(cloud: Cloud, region: str, request: Registration) -> str:
             Description=request.description[:255],
             Architecture=request.architecture,
             VirtualizationType="hvm",
-            BootMode="uefi",
-            TpmSupport="v2.0",
+            BootMode=request.boot_mode,
             ImdsSupport="v2.0",
             EnaSupport=True,
             RootDeviceName=request.root.device,
             BlockDeviceMappings=[{"DeviceName": request.root.device, "Ebs": ebs}],
             TagSpecifications=_specifications({"image": request.tags}),
+            **tpm,
         )
     except AWS_ERRORS as error:
         if code_of(error) != "InvalidAMIName.Duplicate":

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from invar.cli.context import json_option, print_json, session_of, told
 from invar.cli.nix import engine_options, nix_result, print_nix
 from invar.core.errors import ExitCode, InvarError
+
+if TYPE_CHECKING:
+    from invar.engines.choice import EngineName
 
 
 def project_argument(function: Any) -> Any:
@@ -80,7 +83,7 @@ def lock(context: click.Context, place: Path, update: bool, dry_run: bool, as_js
     "--format",
     "formats",
     multiple=True,
-    show_default="amazon, or what a flake's output is",
+    show_default="what a flake's output is; of an EC2 image amazonImage.format",
     metavar="NAME[,NAME...]",
     help="See `invar formats`. Several, of one and the same system: repeat it, or separate them by commas.",
 )
@@ -99,7 +102,7 @@ def build(
     place: Path,
     formats: tuple[str, ...],
     out: Path | None,
-    engine_name: str | None,
+    engine_name: EngineName | None,
     attribute: str | None,
     as_json: bool,
 ) -> None:
@@ -116,27 +119,27 @@ def build(
     invar build image.nix --engine nix --attr amazonImage
     """
     from invar.cli.summary import build_result, print_build
-    from invar.engines.choice import chosen_engine
     from invar.image.formats.place import copy_artifacts, copy_disk
 
     session = session_of(context)
     with session.reporting() as report:
-        engine = session.engine(report)
-        if chosen_engine(str(place), "nix" if attribute else engine_name, engine) == "nix":
+        engines = session.engines(report, engine_name, attribute)
+        if engines.of(str(place)) == "nix":
             if formats and set(formats) != {"amazon"}:
                 raise InvarError(
                     "--format is of the native engine",
                     hint="with Nix, name the image: .#nixosConfigurations.NAME.config.system.build.images.FORMAT",
                     exit_code=ExitCode.USAGE,
                 )
-            image = session.nix_engine(report).image(str(place), attribute)
+            image = engines.nix_image(str(place))
             path = copy_disk(image.raw, image.documents(), out) if out else image.raw
             said = nix_result(image, path, report)
             print_json(said) if as_json else print_nix(said)
             return
+        engine = engines.native
         project = engine.project(place)
         wanted = [name for listed in formats for name in listed.split(",")]
-        built = engine.build(project, *(wanted or [project.format or "amazon"]))
+        built = engine.build(project, *wanted)
         paths = copy_artifacts(built.artifacts, out) if out else [artifact.file for artifact in built.artifacts]
     result = build_result(built, paths, report)
     if as_json:

@@ -9,9 +9,11 @@ import click
 
 from invar.cli.account import account, account_options, regions_option
 from invar.cli.context import json_option, print_json, session_of, told
+from invar.cli.nix import engine_options
 from invar.core.errors import ExitCode, InvarError
 
 if TYPE_CHECKING:
+    from invar.engines.choice import EngineName
     from invar.fleet.subjects import Subject
 
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--full", is_flag=True, help="Show every package and every line.")
 @click.option("--exit-code", is_flag=True, help="End with exit code 3 if they differ.")
 @regions_option("Where AMIs are looked for. [AWS_REGION]")
+@engine_options
 @account_options
 @json_option
 @click.pass_context
@@ -32,6 +35,8 @@ def diff(
     full: bool,
     exit_code: bool,
     regions: tuple[str, ...],
+    engine_name: EngineName | None,
+    attribute: str | None,
     profile: str | None,
     endpoint_url: str | None,
     local: bool,
@@ -41,13 +46,15 @@ def diff(
 
     A and B are, each: a directory or .nix file; the same at a Git commit (DIR@COMMIT); a built image or the directory
     that it lies in; the first digits of a system or spec digest of an image in the store; the id of an AMI that Invar
-    published. Values that look secret are never shown.
+    published. Values that look secret are never shown. What Nix is to build is built, and compared by its closure and
+    its disk.
 
     \b
     invar diff .@HEAD .                     what the working tree changes
     invar diff .@v1.2 .@v1.3 --full         everything between two tags
     invar diff 4e366b09 web.raw --json      two images
     invar diff ami-0a1b2c3d4e5f60718 . -r eu-west-1
+    invar diff .@HEAD#web .#web --engine nix
     """
     from invar.cli.compare_text import comparison_lines
     from invar.fleet.comparison import compare
@@ -56,7 +63,8 @@ def diff(
     session = session_of(context)
 
     with session.reporting() as report:
-        engine = session.engine(report)
+        engines = session.engines(report, engine_name, attribute)
+        store = engines.native.store
 
         def published(identity: str) -> Subject:
             from invar.fleet.published import published_subject
@@ -65,10 +73,10 @@ def diff(
             places = regions or ((cloud.region,) if cloud.region else ())
             if not places:
                 raise InvarError("no region to look in", hint="--region, or AWS_REGION", exit_code=ExitCode.USAGE)
-            return published_subject(cloud, places, identity, engine.store, report)
+            return published_subject(cloud, places, identity, store, report)
 
-        subjects = [find_subject(name, engine, published) for name in (old, new)]
-        comparison = compare(subjects[0], subjects[1], engine.store, report)
+        subjects = [find_subject(name, engines, published) for name in (old, new)]
+        comparison = compare(subjects[0], subjects[1], store, report)
     if as_json:
         print_json(comparison.to_data())
     else:
@@ -89,13 +97,21 @@ def diff(
     help="SPDX 2.3 or CycloneDX 1.6, both as JSON.",
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it there instead of printing it.")
+@engine_options
 @click.pass_context
 @told
-def sbom(context: click.Context, place: str, form: str, out: Path | None) -> None:
+def sbom(
+    context: click.Context,
+    place: str,
+    form: str,
+    out: Path | None,
+    engine_name: EngineName | None,
+    attribute: str | None,
+) -> None:
     """Print the bill of materials of an image: every package, its source, its .deb's SHA-256, its licences.
 
     A configuration is built first, if it is not built yet. The document is the same on every machine: it lies beside
-    each image as sbom.spdx.json and sbom.cdx.json.
+    each image as sbom.spdx.json and sbom.cdx.json. Of what Nix built it lists the closure's store paths (pkg:nix/...).
 
     \b
     invar sbom . > sbom.spdx.json
@@ -106,7 +122,7 @@ def sbom(context: click.Context, place: str, form: str, out: Path | None) -> Non
 
     session = session_of(context)
     with session.reporting() as report:
-        document = bill_of_materials(place, form, session.engine(report))
+        document = bill_of_materials(place, form, session.engines(report, engine_name, attribute))
     if out is None:
         click.echo(document, nl=False)
         return

@@ -39,18 +39,26 @@ def comparison_lines(comparison: Comparison, *, full: bool) -> Iterator[str]:
 
 def difference_lines(comparison: Comparison, *, full: bool) -> Iterator[str]:
     """The sections of what differs, each after an empty line."""
-    limit = None if full else LINES
+    if comparison.mixed:
+        yield from section("Engines", [row("~", f"{comparison.old.engine} → {comparison.new.engine}")])
+    if comparison.toplevels is not None:
+        old, new = (one or "(unknown)" for one in comparison.toplevels)
+        yield from section("System", [row("~", f"toplevel  {old} → {new}")])
     yield from section("Options", map(_option, comparison.options or ()))
     yield from _packages(comparison, full=full)
-    system = comparison.system
+    if comparison.system is not None:
+        yield from _native(comparison.system, comparison.options, None if full else LINES)
+    if comparison.image is not None:
+        yield from section("Image", [image_line(comparison.image.changed, comparison.image.total)])
+
+
+def _native(system: SystemDiff, options: Sequence[OptionChange] | None, limit: int | None) -> Iterator[str]:
     yield from section("System", _system(system))
     yield from section("Accounts", [*_records("user", system.users), *_records("group", system.groups)])
     yield from section("Checks", _records("", system.checks))
     yield from section("Units", _texts(((unit.name, unit) for unit in system.units), limit))
     yield from section("Files", _texts(((file.path, file) for file in system.files), limit))
-    if comparison.image is not None:
-        yield from section("Image", [image_line(comparison.image.changed, comparison.image.total)])
-    if comparison.system and not any(_contents(system)) and not comparison.options:
+    if system and not any(_contents(system)) and not options:
         yield from section("System", ["~ only hashes of store paths differ"])
 
 
@@ -67,7 +75,7 @@ def _contents(system: SystemDiff) -> Iterator[object]:
 
 def _heading(mark: str, subject: Subject, width: int) -> str:
     digest = subject.system_digest
-    name = f"system {digest[:12]}" if digest else f"spec {subject.system.spec_digest[:12]}"
+    name = f"system {digest[:12]}" if digest else f"spec {subject.spec_digest[:12]}"
     return click.style(f"{mark * 3} {subject.label:<{width}}  {name}", bold=True)
 
 
@@ -111,14 +119,20 @@ def _short(text: str) -> str:
 
 def _packages(comparison: Comparison, *, full: bool) -> Iterator[str]:
     if comparison.packages is None:
-        missing = [one.label for one in (comparison.old, comparison.new) if one.lock is None]
-        requests = comparison.system.requests
-        yield from section("Packages", [*_names(requests), f"  versions unknown: {' and '.join(missing)} has no lock"])
+        missing = [one.label for one in (comparison.old, comparison.new) if one.lock is None and one.closure is None]
+        names = _names(comparison.system.requests) if comparison.system is not None else ()
+        yield from section("Packages", [*names, f"  versions unknown: {' and '.join(missing)} has no lock"])
         return
+    notes = []
+    if comparison.rebuilt:
+        notes.append(f"  {comparison.rebuilt} store paths of the same name and version are built anew")
+    if comparison.alone is not None:
+        old, new = comparison.alone
+        notes.append(f"  compared by name and upstream version; {old} are in the first alone, {new} in the second")
     changes = comparison.packages
     absent = [row("!", f"{name}  not in the lock: run `invar lock`") for name in comparison.unlocked]
     if not changes:
-        yield from section("Packages", absent)
+        yield from section("Packages", [*notes, *absent])
         return
     counts = [(kind, sum(change.kind == kind for change in changes)) for kind in MARKS]
     summary = ", ".join(f"{count} {kind}" for kind, count in counts if count)
@@ -128,7 +142,7 @@ def _packages(comparison: Comparison, *, full: bool) -> Iterator[str]:
     shown = ordered if full or len(ordered) <= ROWS else ordered[:ROWS]
     width = max(len(change.name) for change in shown)
     rest = [f"  ... and {len(ordered) - len(shown)} more (--full)"] if len(shown) < len(ordered) else []
-    yield from section(f"Packages: {summary}", [*(_package(change, width) for change in shown), *rest, *absent])
+    yield from section(f"Packages: {summary}", [*(_package(change, width) for change in shown), *rest, *notes, *absent])
 
 
 def _package(change: Change, width: int) -> str:

@@ -19,6 +19,7 @@ from invar.core.events import Report
 from invar.core.home import Home
 
 if TYPE_CHECKING:
+    from invar.engines.choice import EngineName, Engines
     from invar.engines.native import NativeEngine
     from invar.engines.nix import NixEngine
 
@@ -53,6 +54,12 @@ class Session:
             impure=self.impure,
             override_inputs=dict(self.override_inputs),
         )
+
+    def engines(self, report: Report, option: EngineName | None = None, attribute: str | None = None) -> Engines:
+        """Both engines; `option` and `attribute` as `--engine` and `--attr` say."""
+        from invar.engines.choice import Engines
+
+        return Engines(self.engine(report), lambda: self.nix_engine(report), option, attribute)
 
     def nix_engine(self, report: Report) -> NixEngine:
         """The engine that builds with the user's own Nix. Raises InvarError when there is none."""

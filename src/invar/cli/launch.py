@@ -10,7 +10,9 @@ from typing import Any
 from invar.cli.context import Session
 from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Report
+from invar.engines.choice import Engines
 from invar.engines.native import Built
+from invar.engines.nix import NixImage
 from invar.flakes.place import flake_at
 from invar.image.tools import Tools
 from invar.system.record import System
@@ -50,11 +52,18 @@ def launchable(
     cpus: int,
     ports: tuple[int, ...],
     user_data: Path | None,
+    engines: Engines,
 ) -> Launch:
     """Build what has to be built, and say how to start it."""
-    engine = session.engine(report)
+    engine = engines.native
     built: Built | None = None
-    if "#" in str(place) or place.is_dir() or place.suffix == ".nix" or flake_at(str(place)) is not None:
+    is_image = place.is_file() and place.suffix != ".nix"
+    if not is_image and engines.of(str(place)) == "nix":
+        image = engines.nix_image(str(place))
+        check_boot_mode(image)
+        path, tools, system = image.raw, engine.own_tools(), None
+        digest, label = image.system_digest, image.name
+    elif "#" in str(place) or place.is_dir() or place.suffix == ".nix" or flake_at(str(place)) is not None:
         built = engine.build(engine.project(place), "amazon")
         path, tools, system = built.artifact.file, built.tools, built.system
         digest, label = built.image.system_digest, system.name
@@ -80,6 +89,17 @@ def launchable(
     )
     equipment = Equipment.from_tools(tools, session.home)
     return Launch(for_checks(spec, system.checks if system else (), equipment.access), equipment, tools, system, built)
+
+
+def check_boot_mode(image: NixImage) -> None:
+    """Raise InvarError for an image that wants a BIOS: local machines have UEFI."""
+    if image.boot_mode == "legacy-bios":
+        raise InvarError(
+            f"the image {image.name} boots with a BIOS only",
+            where=image.output,
+            why="its image-info.json has the boot mode legacy-bios; local machines boot under UEFI",
+            hint="set ec2.efi = true in the NixOS configuration",
+        )
 
 
 def started_data(machine: Machine) -> dict[str, Any]:

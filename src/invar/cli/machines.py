@@ -7,11 +7,16 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from invar.cli.context import json_option, print_json, session_of, told
+from invar.cli.nix import engine_options
 from invar.core.errors import ExitCode, InvarError
+
+if TYPE_CHECKING:
+    from invar.engines.choice import EngineName
 
 
 def machine_options(function: click.decorators.FC) -> click.decorators.FC:
@@ -27,6 +32,7 @@ def machine_options(function: click.decorators.FC) -> click.decorators.FC:
             click.option(
                 "--user-data", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="EC2 user data."
             ),
+            engine_options,
         )
     ):
         function = option(function)
@@ -48,6 +54,8 @@ def run(
     cpus: int,
     ports: tuple[int, ...],
     user_data: Path | None,
+    engine_name: EngineName | None,
+    attribute: str | None,
     detach: bool,
     as_json: bool,
 ) -> None:
@@ -59,6 +67,7 @@ def run(
     \b
     invar run examples/production-web --detach
     invar run web.qcow2 --port 8080
+    invar run .#amazonImage --engine nix      NixOS, if its image boots under UEFI
     """
     from invar.cli.launch import launchable, started_data
     from invar.vm.console import attach
@@ -67,7 +76,8 @@ def run(
     session = session_of(context)
     with ExitStack() as stack:
         with session.reporting() as report:
-            launch = launchable(session, report, place, name, memory, cpus, ports, user_data)
+            engines = session.engines(report, engine_name, attribute)
+            launch = launchable(session, report, place, name, memory, cpus, ports, user_data, engines)
             if detach:
                 machine = start(launch.spec, launch.equipment.qemu, session.home, report)
             else:
@@ -202,7 +212,7 @@ def check(context: click.Context, target: str, as_json: bool) -> None:
                     hint="see `invar ps`",
                     exit_code=ExitCode.USAGE,
                 )
-            launch = launchable(session, report, Path(target), None, 1024, 2, (), None)
+            launch = launchable(session, report, Path(target), None, 1024, 2, (), None, session.engines(report))
             checks = launch.system.checks if launch.system else ()
             machine = stack.enter_context(running(launch.spec, launch.equipment.qemu, session.home, report))
             launch.remember(machine)

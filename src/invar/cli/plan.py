@@ -12,10 +12,12 @@ import click
 from invar.cli.account import account, account_options, regions_option
 from invar.cli.build import project_argument
 from invar.cli.context import Session, json_option, print_json, session_of, told
+from invar.cli.nix import engine_options
 from invar.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from invar.aws.client import Cloud
+    from invar.engines.choice import EngineName
 
 
 @click.command()
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--no-build", is_flag=True, help="Do not build the image: no sizes, but an answer at once.")
 @click.option("--offline", is_flag=True, help="Ask no cloud: compare with the last build on this machine.")
 @click.option("--full", is_flag=True, help="Show every package and every line.")
+@engine_options
 @account_options
 @json_option
 @click.pass_context
@@ -35,6 +38,8 @@ def plan(
     no_build: bool,
     offline: bool,
     full: bool,
+    engine_name: EngineName | None,
+    attribute: str | None,
     profile: str | None,
     endpoint_url: str | None,
     local: bool,
@@ -50,6 +55,7 @@ def plan(
     invar plan                               against the last build, or the generation in AWS_REGION
     invar plan . -r eu-west-1,us-east-1      against the newest generation there
     invar plan . --local --json              against the local cloud
+    invar plan .#amazonImage --engine nix    packages of the closure, the NixOS system, blocks
     """
     from invar.cli.plan_text import plan_lines
     from invar.fleet.planning import plan_project
@@ -61,7 +67,8 @@ def plan(
             report.note("no region is named: compared with the last build on this machine")
         if cloud is not None and cloud.region and not regions:
             regions = (cloud.region,)
-        found = plan_project(place, session.engine(report), report, cloud=cloud, regions=regions, build=not no_build)
+        engines = session.engines(report, engine_name, attribute)
+        found = plan_project(str(place), engines, report, cloud=cloud, regions=regions, build=not no_build)
     if as_json:
         print_json(found.to_data())
     else:

@@ -26,13 +26,15 @@ def plan_lines(plan: Plan, *, full: bool) -> Iterator[str]:
 
 def _first(plan: Plan) -> Iterator[str]:
     new = plan.new
-    name = f"system {new.system_digest[:12]}" if new.system_digest else f"spec {new.system.spec_digest[:12]}"
+    name = f"system {new.system_digest[:12]}" if new.system_digest else f"spec {new.spec_digest[:12]}"
     yield click.style(f"+++ {new.label}  {name}", bold=True)
     yield ""
     what = "no last build" if plan.cloud is None else "no published generation"
     yield f"there is {what} to compare with: everything is new"
     if new.lock is not None:
         yield f"  {len(new.lock.image)} packages, archive of {new.lock.date}"
+    if new.closure is not None:
+        yield f"  {len(new.closure.paths)} store paths, {new.closure.toplevel or 'of an unknown system'}"
     if new.blocks is not None:
         yield f"  {len(new.blocks.digests)} blocks of 512 KiB ({len(new.blocks.digests) * 0.524288:.1f} MB)"
 

@@ -18,6 +18,7 @@ from invar.cli.nix import engine_options
 from invar.core.errors import ExitCode, InvarError
 
 if TYPE_CHECKING:
+    from invar.engines.choice import EngineName
     from invar.fleet.publish import Published
 
 ACCOUNT = re.compile(r"\d{12}")
@@ -130,7 +131,7 @@ def publish(
     deprecate_after: timedelta | None,
     tfvars: Path | None,
     sign_key: Path | None,
-    engine_name: str | None,
+    engine_name: EngineName | None,
     attribute: str | None,
     profile: str | None,
     endpoint_url: str | None,
@@ -150,9 +151,7 @@ def publish(
     invar publish . --local                   into the local cloud
     """
     import invar
-    from invar.engines.choice import chosen_engine
-    from invar.fleet.native import native_artifact
-    from invar.fleet.nix import nix_artifact
+    from invar.fleet.build import build_artifact
     from invar.fleet.publish import Destination
     from invar.fleet.publish import publish as publish_image
     from invar.fleet.tfvars import write_tfvars
@@ -184,20 +183,9 @@ def publish(
         key = read_private_key(sign_key, os.environ.get(PASSPHRASE))
         signer = partial(sign, key=key)
     with session.reporting() as report:
-        engine = session.engine(report)
-        if chosen_engine(str(place), "nix" if attribute else engine_name, engine) == "nix":
-            if signer is not None:
-                raise InvarError("--sign-key signs what the native engine's provenance says", exit_code=ExitCode.USAGE)
-            cloud.require_credentials()
-            artifact = nix_artifact(
-                session.nix_engine(report).image(str(place), attribute), place, engine.store, report
-            )
-        else:
-            project = engine.project(place)
-            cloud.require_credentials()
-            built = engine.build(project, "amazon")
-            artifact = native_artifact(built, project.configuration, engine.store, report, signer)
-        done = publish_image(cloud, artifact, destination, engine.store, report, version=invar.__version__)
+        engines = session.engines(report, engine_name, attribute)
+        artifact = build_artifact(str(place), engines, report, signer, cloud.require_credentials)
+        done = publish_image(cloud, artifact, destination, engines.native.store, report, version=invar.__version__)
         if tfvars is not None and not done.failed:
             write_tfvars(tfvars, done)
     if as_json:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from invar.cli.context import json_option, print_json, session_of, told
 from invar.cli.machines import machine_options
 from invar.core.errors import ExitCode
+
+if TYPE_CHECKING:
+    from invar.engines.choice import EngineName
 
 
 @click.command()
@@ -28,6 +32,8 @@ def up(
     cpus: int,
     ports: tuple[int, ...],
     user_data: Path | None,
+    engine_name: EngineName | None,
+    attribute: str | None,
     leave: bool,
     as_json: bool,
 ) -> None:
@@ -48,7 +54,8 @@ def up(
     session = session_of(context)
     with ExitStack() as stack:
         with session.reporting() as report:
-            launch = launchable(session, report, place, name, memory, cpus, ports, user_data)
+            engines = session.engines(report, engine_name, attribute)
+            launch = launchable(session, report, place, name, memory, cpus, ports, user_data, engines)
             checks = launch.system.checks if launch.system else ()
             machine = stack.enter_context(running(launch.spec, launch.equipment.qemu, session.home, report))
             launch.remember(machine)

@@ -55,7 +55,8 @@ def verify(
 
     Recomputes both layers' verity root hashes, the kernel's and the initrd's digest and so the system digest, out of
     the snapshot's bytes, and compares them and every block with the tags and with the record beside the image. Names
-    the part that was altered. Exit code 3 when it is not what was built.
+    the part that was altered. Exit code 3 when it is not what was built. What another engine built is judged by its
+    blocks.
 
     \b
     invar verify ami-0f6b9468a8a46868b --region eu-west-1
@@ -63,10 +64,8 @@ def verify(
     invar verify ami-0f6b9468a8a46868b --key release.key.pub
     invar verify web.raw                              a local image, by the image-info.json beside it
     """
-    from invar.engines.project import Project
+    from invar.fleet.build import build_again
     from invar.fleet.keys import read_public_keys
-    from invar.fleet.native import native_artifact
-    from invar.fleet.publish import Artifact
     from invar.fleet.verify import Rebuild, verify_ami, verify_file
 
     session = session_of(context)
@@ -85,13 +84,9 @@ def verify(
             raise InvarError("no region is named", hint="--region, or AWS_REGION", exit_code=ExitCode.USAGE)
         cloud.require_credentials()
         with session.reporting() as report:
-            engine = session.engine(report)
-
-            def build(project: Project) -> Artifact:
-                return native_artifact(engine.build(project, "amazon"), project.configuration, engine.store, report)
-
-            again = Rebuild(repository, build) if rebuild else None
-            done = verify_ami(cloud, region, target, engine.store, report, again, keys)
+            engines = session.engines(report)
+            again = Rebuild(repository, lambda source: build_again(source, engines, report)) if rebuild else None
+            done = verify_ami(cloud, region, target, engines.native.store, report, again, keys)
     if as_json:
         print_json(verified_data(done))
     else:

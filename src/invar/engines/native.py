@@ -34,10 +34,13 @@ from invar.nixos.names import EmptyUniverse, Universe
 from invar.sandbox.removal import remove_tree
 from invar.store.fetchers import Fetchers
 from invar.store.objects import Store
-from invar.system.evaluate import Evaluation, evaluate, evaluate_value, settings
+from invar.system.evaluate import Evaluation, evaluate, evaluate_value, option_value, settings
 from invar.system.record import System
 
 ARCHITECTURE = "amd64"
+AMAZON = "amazon"
+EC2_FORMATS = {"raw": AMAZON, "qcow2": "qcow2", "vpc": "azure"}
+"""`amazonImage.format` → the format's name here."""
 LAST_BUILD = "last-build"
 """The kind of the store's records of which image was built last, by the configuration's path."""
 
@@ -234,12 +237,13 @@ class NativeEngine:
         """The image of a configuration, a file or a flake's output, for EC2."""
         return self.build(self.project(place), "amazon")
 
-    def build(self, project: Project, image_format: str, *others: str, remember: bool = True) -> Built:
+    def build(self, project: Project, *formats: str, remember: bool = True) -> Built:
         """The image of a configuration in one format or several. A configuration without a lock gets one first.
 
+        Without a format it is what the flake's output is, and of an EC2 image what `amazonImage.format` says.
         With `remember` it is what `last_build` gives from then on.
         """
-        names = tuple(dict.fromkeys(find_format(name).name for name in (image_format, *others)))
+        asked = [find_format(name).name for name in formats]
         if not project.lock.exists():
             seeded = project.seed is not None and project.seed.exists()
             what = f"starting from {project.seed}" if seeded else "locking the newest packages of the archive"
@@ -248,6 +252,7 @@ class NativeEngine:
         lock = read_lock(project.lock)
         evaluation = self._evaluate(project, LockedUniverse(lock))
         system = evaluation.system
+        names = tuple(dict.fromkeys(asked or [_own_format(project, evaluation)]))
         check_requests(lock, requests_of(system), system.origins, tool_requests(ARCHITECTURE), where=str(project.lock))
         mirrors = self._mirrors(lock)
         tools = realise_tools(lock, self.store, mirrors, self.report)
@@ -319,6 +324,13 @@ class NativeEngine:
         return find_mirrors(
             option=self._mirror_options, environment=self._environment, locked=lock.mirrors if lock else ()
         )
+
+
+def _own_format(project: Project, evaluation: Evaluation) -> str:
+    """The format of an image for which none was asked."""
+    if project.format not in (None, AMAZON):
+        return find_format(str(project.format)).name
+    return EC2_FORMATS.get(str(option_value(evaluation, "amazonImage.format")), AMAZON)
 
 
 def _place_key(project: Project) -> str:

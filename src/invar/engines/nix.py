@@ -13,23 +13,32 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from invar import __version__
 from invar.core.canonical import canonical_json, digest
 from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Report
 from invar.core.home import Home
 from invar.engines.nix_command import Nix
-from invar.engines.nix_log import name_and_version, store_name
 from invar.flakes.place import flake_at
+from invar.image.bom.nix import NixSubject, cyclonedx_document, spdx_document
+from invar.image.closure import CLOSURE_FILE, StorePath, encode_closure, store_name
 from invar.image.disk_reader import kind_of, write_raw
+from invar.image.documents import CYCLONEDX_FILE, SPDX_FILE
 from invar.image.info import INFO_FILE
 from invar.nix.input_urls import format_input
 from invar.store.objects import Store
 
+if TYPE_CHECKING:
+    from invar.aws.images import BootMode
+
 ARCHITECTURES = {"x86_64-linux": "amd64", "aarch64-linux": "arm64"}
 KIND = "nix-image"
-CLOSURE_FILE = "nix-closure.json"
+IMAGES = "image-nix"
+"""The store's kind: an image's documents, and a link to its disk."""
+LAST_BUILD = "last-build-nix"
+"""The kind of the store's records of which image was built last, by what was named."""
 DISKS = (".raw", ".img", ".qcow2", ".vhd")
 ATTRIBUTES = ("config.system.build.images.amazon", "config.system.build.amazonImage")
 """Where a NixOS configuration has its EC2 image, newest first."""
@@ -52,20 +61,6 @@ if (x.type or "") == "derivation" then {
 
 
 @dataclass(frozen=True, slots=True)
-class StorePath:
-    """A path of the closure. `size` is that of its NAR in bytes."""
-
-    path: str
-    nar_hash: str
-    size: int
-
-    @property
-    def name_and_version(self) -> tuple[str, str]:
-        """As Nix takes them from the name."""
-        return name_and_version(store_name(self.path))
-
-
-@dataclass(frozen=True, slots=True)
 class NixImage:
     """An image that Nix built: `output` is the store path, `raw` the disk, `toplevel` the NixOS system if known.
 
@@ -85,8 +80,8 @@ class NixImage:
 
     @property
     def content_key(self) -> str:
-        """The output's path and hash: two builds that differ have two."""
-        return digest({"output": self.output, "hash": self.output_hash})
+        """The output's path and hash, and what it is said to be: two builds that differ in anything have two."""
+        return digest({**self._identity(), "hash": self.output_hash})
 
     @property
     def system_digest(self) -> str:
@@ -98,27 +93,42 @@ class NixImage:
         """SHA-256 of the derivation's path, which is a hash of all that the build may depend on."""
         return hashlib.sha256(self.derivation.encode()).hexdigest()
 
+    @property
+    def boot_mode(self) -> BootMode:
+        """As image-info.json has it; "uefi" where it says nothing, or something that EC2 does not know."""
+        said = self.info.get("boot_mode")
+        return said if said in ("legacy-bios", "uefi-preferred") else "uefi"
+
     def documents(self) -> dict[str, bytes]:
-        """image-info.json with NixOS's fields and Invar's, and the closure: path, name, version, hash, size."""
-        closure = [
-            {"path": one.path, "name": name, "version": version, "nar_hash": one.nar_hash, "bytes": one.size}
-            for one in self.closure
-            for name, version in [one.name_and_version]
-        ]
+        """image-info.json with NixOS's fields and Invar's, the closure, and bills of materials."""
         info = {
             **self.info,
+            **self._identity(),
             "schema": 1,
             "engine": "nix",
             "format": "amazon",
             "file": self.raw.name,
             "logical_bytes": str(self.raw.stat().st_size),
+        }
+        subject = NixSubject(self.name, self.system_digest, self.spec_digest, self.toplevel, self.output, __version__)
+        return {
+            INFO_FILE: canonical_json(info) + b"\n",
+            CLOSURE_FILE: encode_closure(self.closure),
+            SPDX_FILE: spdx_document(subject, self.closure),
+            CYCLONEDX_FILE: cyclonedx_document(subject, self.closure),
+        }
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "architecture": self.architecture,
+            "boot_mode": self.boot_mode,
             "system_digest": self.system_digest,
             "spec_digest": self.spec_digest,
             "toplevel": self.toplevel,
             "derivation": self.derivation,
             "output": self.output,
         }
-        return {INFO_FILE: canonical_json(info) + b"\n", CLOSURE_FILE: canonical_json(closure) + b"\n"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +162,18 @@ class NixEngine:
         overrides = [part for name, url in (override_inputs or {}).items() for part in ("--override-input", name, url)]
         self._flake_options = (*(["--impure"] if impure else []), *overrides)
 
-    def image(self, place: str, attribute: str | None = None) -> NixImage:
-        """Build what `place` names and take it over. `attribute` is of a plain .nix file. Raises InvarError."""
+    def image(self, place: str, attribute: str | None = None, *, remember: bool = True) -> NixImage:
+        """Build what `place` names and take it over. `attribute` is of a plain .nix file. Raises InvarError.
+
+        With `remember` Nix's garbage collector leaves it alone, and it is what `last_build` gives from then on.
+        """
         reference, _, fragment = place.partition("#")
         flake = flake_at(reference)
         if attribute is None and flake is not None:
             wanted = self._of_flake(format_input(flake), fragment)
         else:
             wanted = self._of_file(Path(reference or "."), attribute)
-        derivation, output = self._built(wanted)
+        derivation, output = self._built(wanted, keep=remember)
         paths = self._closure(output)
         toplevel = wanted.toplevel or next(
             (one.path for one in paths if store_name(one.path).startswith("nixos-system-")), None
@@ -168,7 +181,7 @@ class NixEngine:
         own = next(one for one in paths if one.path == output)
         closure = self._closure(toplevel) if toplevel is not None else paths
         info, disk = find_disk(Path(output))
-        return NixImage(
+        image = NixImage(
             raw=self._raw(disk, output, own.nar_hash),
             name=wanted.name,
             architecture=ARCHITECTURES.get(wanted.system or str(info.get("system", "")), "amd64"),
@@ -179,6 +192,26 @@ class NixEngine:
             closure=tuple(one for one in closure if toplevel is not None or one.path != output),
             info=info,
         )
+        directory = self.directory(image)
+        if remember:
+            self._store.put_record(LAST_BUILD, _place_key(place, attribute), {"directory": str(directory)})
+        return image
+
+    def directory(self, image: NixImage) -> Path:
+        """Where the image's documents lie in Invar's store, beside a link to its disk: made if it is not there yet."""
+        with self._store.creating(IMAGES, image.content_key) as temporary:
+            if temporary is not None:
+                temporary.mkdir()
+                for name, content in image.documents().items():
+                    (temporary / name).write_bytes(content)
+                (temporary / image.raw.name).symlink_to(image.raw)
+        return self._store.path(IMAGES, image.content_key)
+
+    def last_build(self, place: str, attribute: str | None = None) -> Path | None:
+        """The directory of what was built last of a place, if it is still in the store."""
+        known = self._store.find_record(LAST_BUILD, _place_key(place, attribute))
+        directory = Path(known["directory"]) if known else None
+        return directory if directory is not None and directory.is_dir() else None
 
     def _of_flake(self, url: str, fragment: str) -> _Wanted:
         installable = f"{url}#{fragment}"
@@ -234,17 +267,25 @@ class NixEngine:
             return _Wanted(("nix-build", *base, "-A", known), name, None, "")
         raise AssertionError("one of the attributes is built, or the last one's error raised")
 
-    def _built(self, wanted: _Wanted) -> tuple[str, str]:
-        """Build; the derivation and the output, which the garbage collector leaves alone from now on."""
+    def _built(self, wanted: _Wanted, *, keep: bool) -> tuple[str, str]:
+        """Build; the derivation and the output, which, to `keep` it, the garbage collector leaves alone from now on."""
         root = self._home.root / "nix-roots" / hashlib.sha256("\0".join(wanted.build).encode()).hexdigest()[:32]
         root.parent.mkdir(parents=True, exist_ok=True)
         program, *arguments = wanted.build
         if program == "nix":
-            built = self._nix.json(*arguments, "--out-link", str(root), stage="nix build")
+            built = self._nix.json(
+                *arguments, *(["--out-link", str(root)] if keep else ["--no-link"]), stage="nix build"
+            )
             derivation = str(built[0]["drvPath"])
             outputs = {name: str(path) for name, path in built[0]["outputs"].items()}
             return derivation, outputs.get("out") or next(iter(outputs.values()))
-        text = self._nix.run(program, *arguments, "--out-link", str(root), *self._nix.options, stage="nix build")
+        text = self._nix.run(
+            program,
+            *arguments,
+            *(["--out-link", str(root)] if keep else ["--no-out-link"]),
+            *self._nix.options,
+            stage="nix build",
+        )
         output = text.strip().splitlines()[-1]
         query = self._nix.run("nix-store", "--query", "--deriver", output, stage="nix query")
         return query.strip(), output
@@ -254,7 +295,15 @@ class NixEngine:
         entries = [{"path": key, **value} for key, value in found.items()] if isinstance(found, dict) else found
         return tuple(
             sorted(
-                (StorePath(str(one["path"]), str(one["narHash"]), int(one.get("narSize", 0))) for one in entries),
+                (
+                    StorePath(
+                        str(one["path"]),
+                        str(one["narHash"]),
+                        int(one.get("narSize", 0)),
+                        tuple(sorted(str(other) for other in one.get("references", ()) if other != one["path"])),
+                    )
+                    for one in entries
+                ),
                 key=lambda one: one.path,
             )
         )
@@ -270,6 +319,13 @@ class NixEngine:
                 temporary.mkdir()
                 write_raw(disk, temporary / f"{disk.stem}.raw")
         return self._store.path(KIND, key) / f"{disk.stem}.raw"
+
+
+def _place_key(place: str, attribute: str | None) -> str:
+    reference, _, fragment = place.partition("#")
+    flake = flake_at(reference)
+    where = str(Path(reference or ".").absolute()) if flake is None else format_input(flake)
+    return digest([where, fragment, attribute])
 
 
 def find_disk(output: Path) -> tuple[dict[str, Any], Path]:

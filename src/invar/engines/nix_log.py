@@ -12,6 +12,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from invar.image.closure import store_name
+
 ACT_FILE_TRANSFER = 101
 ACT_BUILDS = 104
 ACT_BUILD = 105
@@ -120,15 +122,3 @@ class NixLog:
         elif text:
             self.last_lines.append(text)
         return []
-
-
-def store_name(path: str) -> str:
-    """The name in a store path: "/nix/store/HASH-nginx-1.2" is "nginx-1.2"."""
-    base = path.rpartition("/")[2]
-    return base.partition("-")[2] or base
-
-
-def name_and_version(name: str) -> tuple[str, str]:
-    """As `builtins.parseDrvName`: the version begins at the first dash that no letter follows."""
-    found = re.match(r"(.*?)-([^a-zA-Z].*)$", name)
-    return (found[1], found[2]) if found else (name, "")

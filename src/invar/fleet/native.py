@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from invar.aws.blocks import block_map
 from invar.aws.images import Architecture
 from invar.core.events import Report
 from invar.engines.native import Built
+from invar.engines.project import Project
 from invar.engines.repository import source_of
 from invar.fleet.publish import PROVENANCE, SIGNED, Artifact
 from invar.fleet.tags import Identity
@@ -19,7 +19,7 @@ ARCHITECTURES: dict[str, Architecture] = {"amd64": "x86_64", "arm64": "arm64"}
 
 
 def native_artifact(
-    built: Built, configuration: Path, store: Store, report: Report, sign: Callable[[bytes], bytes] | None = None
+    built: Built, project: Project, store: Store, report: Report, sign: Callable[[bytes], bytes] | None = None
 ) -> Artifact:
     """The raw image with its block map (made once for each image), identity, and every document beside it.
 
@@ -42,7 +42,8 @@ def native_artifact(
             lock_digest=built.lock.digest,
             commit=revision.commit,
             dirty=revision.dirty,
-            source=source_of(configuration) if revision.commit else None,
+            source=source_of(project.configuration) if revision.commit else None,
+            output=(project.target.fragment or None) if project.target is not None else None,
         ),
         architecture=ARCHITECTURES[image.architecture],
         documents=documents,

@@ -71,9 +71,9 @@ class Plan:
         cloud = self.cloud
         return {
             "changes": self.changes,
-            "configuration": self.new.system.name,
+            "configuration": self.new.configuration,
             "system_digest": self.new.system_digest,
-            "spec_digest": self.new.system.spec_digest,
+            "spec_digest": self.new.spec_digest,
             "comparison": None if self.comparison is None else self.comparison.to_data(),
             "generation": None if cloud is None else {"before": cloud.before, "after": cloud.after},
             "regions": None if cloud is None else [_region_data(one) for one in cloud.regions],

@@ -27,7 +27,7 @@ def plan_regions(cloud: Cloud, new: Subject, to: Destination, store: Store, repo
     A region that does not answer is planned as unreachable. Raises InvarError when none answers.
     """
     blocks = new.blocks
-    tags = {CONFIGURATION: new.system.name}
+    tags = {CONFIGURATION: new.configuration}
     regions = list(dict.fromkeys(to.regions))
     with report.stage("ask regions"):
         known = everywhere(regions, lambda region: find_images(cloud, region, tags=tags))
@@ -36,7 +36,7 @@ def plan_regions(cloud: Cloud, new: Subject, to: Destination, store: Store, repo
         system = new.system_digest or ""
         named = everywhere(
             [region for region in known.done if present(known.done[region], system)],
-            lambda region: get_parameter(cloud, region, parameter_name(new.system.name)),
+            lambda region: get_parameter(cloud, region, parameter_name(new.configuration)),
         )
         parent = _parent(cloud, known.done, system, to, store, report)
     parameters = {region: None if one is None else one.value for region, one in named.done.items()}

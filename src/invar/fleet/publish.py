@@ -19,6 +19,7 @@ from invar.aws.client import Cloud
 from invar.aws.errors import code_of
 from invar.aws.images import (
     Architecture,
+    BootMode,
     ImageRecord,
     Registration,
     RootVolume,
@@ -65,6 +66,7 @@ class Artifact:
     identity: Identity
     architecture: Architecture
     documents: Mapping[str, bytes] = field(default_factory=dict)
+    boot_mode: BootMode = "uefi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +314,7 @@ class _Run:
         name = image_name(self.artifact.identity)
         with self.report.stage(f"register {home}"):
             root = RootVolume(made.snapshot, max(made.volume_gib, to.volume_gib or 0), to.iops, to.throughput)
-            request = Registration(name, name, self.artifact.architecture, root, tags)
+            request = Registration(name, name, self.artifact.architecture, root, tags, self.artifact.boot_mode)
             identity = register_image(self.cloud, home, request)
             return wait_available(self.cloud, home, identity, seconds=to.copy_seconds)
 

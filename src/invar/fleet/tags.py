@@ -18,6 +18,10 @@ PARENT = "invar:parent"
 VERSION = "invar:version"
 SOURCE = "invar:source"
 """Tag: the configuration's file, relative to its repository's root."""
+OUTPUT = "invar:output"
+"""Tag: of a flake's image the output, as it was named behind `#`; of a plain file that Nix built, the attribute."""
+ENGINE = "invar:engine"
+"""Tag: "nix" on what Nix built."""
 RECORD = "invar:record"
 """Tag: the digest of the image's record (record.py)."""
 
@@ -27,7 +31,8 @@ class Identity:
     """What an image is. Digests are lower-case hex.
 
     `system_digest` is what makes an image the same image: of Invar's own engine the system digest, of another whatever
-    follows from its content alone. `commit` None: not from a repository. `source` is the configuration's file in it.
+    follows from its content alone. `commit` None: not from a repository. `source` is the configuration's file in it,
+    `output` what of that file was built. `engine` None: the native one.
     """
 
     configuration: str
@@ -37,6 +42,8 @@ class Identity:
     commit: str | None = None
     dirty: bool = False
     source: str | None = None
+    output: str | None = None
+    engine: str | None = None
 
 
 def image_tags(
@@ -59,6 +66,8 @@ def image_tags(
         LOCK: identity.lock_digest,
         COMMIT: identity.commit,
         SOURCE: identity.source,
+        OUTPUT: identity.output,
+        ENGINE: identity.engine,
         DIRTY: "true" if identity.dirty else None,
         PARENT: parent,
     }

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from invar.aws.blocks import BLOCK, ZEROS_DIGEST, BlockMap
 from invar.aws.client import Cloud
@@ -18,20 +19,31 @@ from invar.aws.images import ImageRecord, describe_image
 from invar.aws.snapshot_read import SnapshotBlocks
 from invar.core.errors import InvarError
 from invar.core.events import Report
-from invar.engines.project import Project
+from invar.engines.choice import EngineName
 from invar.engines.repository import checked_out, top_of
+from invar.flakes.place import FLAKE
 from invar.fleet.judge import Expectation, Part, judge, verified
 from invar.fleet.keys import PublicKey
 from invar.fleet.publish import SIGNED, Artifact, known_blocks
 from invar.fleet.record import fetch_record
 from invar.fleet.signature import verify_signature
-from invar.fleet.tags import COMMIT, DIRTY, LOCK, RECORD, SOURCE, SPEC, SYSTEM
+from invar.fleet.tags import COMMIT, DIRTY, ENGINE, LOCK, OUTPUT, RECORD, SOURCE, SPEC, SYSTEM
 from invar.image.disk import DiskReading, FileBlocks, read_disk
 from invar.image.info import INFO_FILE
 from invar.image.provenance import check_statement
 from invar.store.objects import Store
 
-Build = Callable[[Project], Artifact]
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is to be built again, by which engine: a file and an attribute of it, or a flake's URL with its output."""
+
+    place: str
+    engine: EngineName
+    attribute: str | None
+
+
+Build = Callable[[Source], Artifact]
 HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -80,7 +92,7 @@ def verify_ami(
     source = SnapshotBlocks(cloud, region, image.snapshots[0])
     reading = read_disk(source, report, expected.fallback)
     parts = judge(reading, expected)
-    parts.append(_registration(image))
+    parts.append(_registration(image, info))
     parts += [record] if record else []
     parts += [_told(info, image.tags)] if info else []
     if keys:
@@ -126,19 +138,24 @@ class Rebuild:
             )
         if not HASH.fullmatch(tags[COMMIT]):
             raise InvarError(f"the tag {COMMIT} is no commit: {tags[COMMIT]!r}")
+        engine: EngineName = "nix" if tags.get(ENGINE) == "nix" else "native"
         with self._tree(tags[COMMIT]) as tree:
             path = (tree / tags[SOURCE]).resolve()
             if not path.is_relative_to(tree.resolve()):
                 raise InvarError(f"the tag {SOURCE} leads out of the repository", why=tags[SOURCE])
-            project = Project.at(path)
-            if not project.lock.exists():
+            if not path.is_file():
                 raise InvarError(
-                    "the image cannot be built again",
-                    where=f"commit {tags[COMMIT]}",
-                    why=f"it has no {project.lock.name}: which packages were taken is not recorded",
-                    hint="commit the lock, and publish again",
+                    f"there is no configuration {tags[SOURCE]} in the commit", where=f"commit {tags[COMMIT]}"
                 )
-            return self.build(project)
+            if path.name != FLAKE:
+                return self.build(Source(str(path), engine, tags.get(OUTPUT)))
+            inside = path.parent.relative_to(tree.resolve()).as_posix()
+            return self.build(Source(self._flake(tags[COMMIT], inside, tags.get(OUTPUT, "")), engine, None))
+
+    def _flake(self, commit: str, directory: str, output: str) -> str:
+        """A flake at a commit as its URL: so both engines take what git has, and the revision is the flake's own."""
+        inside = "" if directory == "." else f"&dir={quote(directory)}"
+        return f"git+file://{quote(str(top_of(self.repository)))}?rev={commit}{inside}#{output}"
 
     @contextmanager
     def _tree(self, commit: str) -> Iterator[Path]:
@@ -208,10 +225,11 @@ def _documents(cloud: Cloud, image: ImageRecord, store: Store, report: Report) -
     return documents, Part("record", True, names)
 
 
-def _registration(image: ImageRecord) -> Part:
-    if image.boot_mode != "uefi":
-        return Part("registration", False, f"boot mode {image.boot_mode or 'none'}, not uefi")
-    return Part("registration", True, f"{image.architecture}, boot mode uefi")
+def _registration(image: ImageRecord, info: Mapping[str, Any] | None) -> Part:
+    wanted = (info or {}).get("boot_mode") or "uefi"
+    if image.boot_mode != wanted:
+        return Part("registration", False, f"boot mode {image.boot_mode or 'none'}, not {wanted}")
+    return Part("registration", True, f"{image.architecture}, boot mode {wanted}")
 
 
 def _told(info: Mapping[str, Any], tags: Mapping[str, str]) -> Part:

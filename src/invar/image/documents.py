@@ -13,6 +13,7 @@ from typing import Any
 from invar.core.canonical import canonical_json
 from invar.core.errors import InvarError
 from invar.debian.lock import Lock, lock_from_data
+from invar.image.closure import CLOSURE_FILE
 from invar.image.info import INFO_FILE
 from invar.system.decode import system_from_data
 from invar.system.options import Setting, settings_from_data, settings_to_data
@@ -24,7 +25,7 @@ SPDX_FILE = "sbom.spdx.json"
 CYCLONEDX_FILE = "sbom.cdx.json"
 PROVENANCE_FILE = "provenance.json"
 SIGNED_FILE = "provenance.dsse.json"
-DOCUMENTS = (RECORD_FILE, SPDX_FILE, CYCLONEDX_FILE, PROVENANCE_FILE, SIGNED_FILE)
+DOCUMENTS = (RECORD_FILE, CLOSURE_FILE, SPDX_FILE, CYCLONEDX_FILE, PROVENANCE_FILE, SIGNED_FILE)
 """All but image-info.json, in the order in which they come about."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from invar.core.events import Report
-from invar.nix import NixError, NixString, deep_force, with_big_stack
+from invar.nix import NixError, NixMissingAttribute, NixString, deep_force, with_big_stack
 from invar.nix.fetching import Fetcher
 from invar.nixos.configuration import Configuration, evaluate_configuration
 from invar.nixos.names import Universe
@@ -52,6 +52,20 @@ def settings(evaluation: Evaluation) -> dict[str, Setting]:
         configuration = evaluation.configuration
         try:
             return settings_of(configuration.definitions, configuration.directory, configuration.library)
+        except NixError as error:
+            raise told(error) from error
+
+    return with_big_stack(work)
+
+
+def option_value(evaluation: Evaluation, path: str) -> Any:
+    """The plain value of an option of an evaluated configuration; None where no module declares it."""
+
+    def work() -> Any:
+        try:
+            return plain_data(deep_force(evaluation.configuration.attribute(path)), set())
+        except NixMissingAttribute:
+            return None
         except NixError as error:
             raise told(error) from error
 

@@ -18,6 +18,7 @@ from invar.terraform.work import Job, run
 
 ACCOUNT = re.compile(r"\d{12}")
 ON_DESTROY = ("retain", "delete")
+ENGINES = ("native", "nix")
 OF_SYSTEM = ("name", "system_digest", "spec_digest", "lock_digest")
 OF_PUBLISHING = ("generation", "amis", "snapshots", "commit")
 SHOWN = 12
@@ -25,7 +26,8 @@ SHOWN = 12
 SCHEMA = Schema(
     "Builds a configuration and publishes its image as an AMI in every region.",
     (
-        Attribute("configuration", STRING, "A directory with a `configuration.nix`, or a `.nix` file.", required=True),
+        Attribute("configuration", STRING, "A directory, a `.nix` file or a flake's output.", required=True),
+        Attribute("engine", STRING, '`"native"` or `"nix"`; default: as the flake says.', optional=True),
         Attribute("regions", STRINGS, "Where to. The first takes the upload, the others get copies.", required=True),
         Attribute("share_with", STRINGS, "Accounts (12 digits) that may launch the image.", optional=True),
         Attribute("organizations", STRINGS, "ARNs of organizations or units that may launch it.", optional=True),
@@ -72,10 +74,11 @@ class ImageResource:
 
     def plan(self, context: Context, prior: Values | None, proposed: Values) -> Change:
         """Build, and say whether anything must be published."""
-        if isinstance(proposed["configuration"], Unknown):
+        if isinstance(proposed["configuration"], Unknown) or isinstance(proposed["engine"], Unknown):
             return Change({**proposed, **dict.fromkeys((*OF_SYSTEM, *OF_PUBLISHING, "id"), UNKNOWN)})
         place = proposed["configuration"]
-        system = run(context, Job("build", {"configuration": place}, f"image {place} plan", ("configuration",))).result
+        arguments = {"configuration": place, "engine": proposed["engine"]}
+        system = run(context, Job("build", arguments, f"image {place} plan", ("configuration",))).result
         planned = {**proposed, **system, "id": system["system_digest"]}
         if not (prior and self._holds(prior, planned)):
             planned |= dict.fromkeys(OF_PUBLISHING, UNKNOWN)
@@ -102,6 +105,7 @@ class ImageResource:
         place = planned["configuration"]
         arguments = {
             "configuration": place,
+            "engine": planned["engine"],
             "system_digest": None if isinstance(planned["system_digest"], Unknown) else planned["system_digest"],
             "destination": destination,
         }
@@ -171,10 +175,12 @@ class ImageResource:
         inputs = SCHEMA.inputs(planned)
         if not is_known(inputs) or prior["system_digest"] != planned["system_digest"]:
             return False
-        before = {**SCHEMA.inputs(prior), "on_destroy": None, "configuration": None}
-        return before == {**inputs, "on_destroy": None, "configuration": None} and set(prior["amis"] or {}) >= set(
-            planned["regions"]
-        )
+        before = {**SCHEMA.inputs(prior), **_UNPUBLISHED}
+        return before == {**inputs, **_UNPUBLISHED} and set(prior["amis"] or {}) >= set(planned["regions"])
+
+
+_UNPUBLISHED = dict.fromkeys(("on_destroy", "configuration", "engine"))
+"""Inputs that are of no weight for what was published: the digest tells what configuration and engine gave."""
 
 
 def _faults(config: Values) -> list[Diagnostic]:
@@ -191,6 +197,9 @@ def _faults(config: Values) -> list[Diagnostic]:
     word = config["on_destroy"]
     if isinstance(word, str) and word not in ON_DESTROY:
         faults.append(Diagnostic(f"on_destroy is {word!r}", 'Write "retain" or "delete".', ("on_destroy",)))
+    engine = config["engine"]
+    if isinstance(engine, str) and engine not in ENGINES:
+        faults.append(Diagnostic(f"engine is {engine!r}", 'Write "native" or "nix".', ("engine",)))
     for name, least in (("volume_size", 1), ("iops", 3000), ("throughput", 125), ("deprecate_after_days", 1)):
         value = config[name]
         # What fits no machine number comes as text.

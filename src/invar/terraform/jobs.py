@@ -7,6 +7,7 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.core.home import Home
 from invar.debian.lock import read_lock
-from invar.engines.native import Built, NativeEngine
-from invar.fleet.native import native_artifact
+from invar.engines.choice import EngineName, Engines
+from invar.engines.engine import BuiltImage
+from invar.engines.native import NativeEngine
+from invar.engines.nix import NixEngine
+from invar.fleet.build import build_artifact
 from invar.fleet.publish import Destination, Published, parameter_name, publish
 from invar.fleet.regions import Outcomes, everywhere
 from invar.fleet.tags import COMMIT, CONFIGURATION, LOCK, SPEC, SYSTEM, generation_of
@@ -43,8 +47,14 @@ class Bench:
 
     @property
     def engine(self) -> NativeEngine:
-        """The engine of this user's home."""
+        """The native engine of this user's home."""
         return NativeEngine(self.home, self.report, mirrors=self.mirrors, environment=os.environ)
+
+    def engines(self, option: EngineName | None) -> Engines:
+        """Both engines; without an `option` the flake decides."""
+        native = self.engine
+        nix = partial(NixEngine, self.home, native.store, self.report, environment=os.environ)
+        return Engines(native, nix, option)
 
     @property
     def cloud(self) -> Cloud:
@@ -81,10 +91,12 @@ def evaluate(bench: Bench, configuration: str, options: list[str]) -> dict[str, 
     }
 
 
-def build(bench: Bench, configuration: str) -> dict[str, Any]:
+def build(bench: Bench, configuration: str, engine: EngineName | None) -> dict[str, Any]:
     """What a plan tells of an image: its identity. The image is in the store afterwards."""
-    engine = bench.engine
-    return _identity(engine.build(engine.project(configuration), "amazon"))
+    engines = bench.engines(engine)
+    if engines.of(configuration) == "nix":
+        return _identity(engines.nix_image(configuration))
+    return _identity(engines.native.image(configuration))
 
 
 def regions(bench: Bench) -> list[str]:
@@ -106,28 +118,28 @@ def check_user_data(bench: Bench, encoded: str, image: str | None, trusted_keys:
 
 
 def publish_image(
-    bench: Bench, configuration: str, system_digest: str | None, destination: dict[str, Any]
+    bench: Bench, configuration: str, engine: EngineName | None, system_digest: str | None, destination: dict[str, Any]
 ) -> dict[str, Any]:
     """Publish what was planned. `failed` maps regions to errors, as dicts.
 
     `system_digest` is None where the plan did not know the configuration yet. Raises InvarError when the configuration
     no longer builds `system_digest`, or when nothing could be published.
     """
-    engine, cloud = bench.engine, bench.cloud
-    project = engine.project(configuration)
-    built = engine.build(project, "amazon")
-    if system_digest is not None and built.image.system_digest != system_digest:
+    engines, cloud = bench.engines(engine), bench.cloud
+    artifact = build_artifact(configuration, engines, bench.report)
+    identity = artifact.identity
+    if system_digest is not None and identity.system_digest != system_digest:
         raise InvarError(
             "the configuration has changed since it was planned",
-            where=str(project.configuration),
-            why=f"planned {system_digest}\nbuilt   {built.image.system_digest}",
+            where=configuration,
+            why=f"planned {system_digest}\nbuilt   {identity.system_digest}",
             hint="plan and apply again",
         )
-    artifact = native_artifact(built, project.configuration, engine.store, bench.report)
     days = destination.pop("deprecate_after_days", None)
     to = Destination(**destination, deprecate_after=None if days is None else timedelta(days=days))
-    done = publish(cloud, artifact, to, engine.store, bench.report, version=invar.__version__)
-    return {**_identity(built), **published(done)}
+    done = publish(cloud, artifact, to, engines.native.store, bench.report, version=invar.__version__)
+    told = {name: getattr(identity, name) for name in ("system_digest", "spec_digest", "lock_digest")}
+    return {"name": identity.configuration, **told, **published(done)}
 
 
 def find(bench: Bench, name: str, regions: list[str], wanted: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -220,12 +232,12 @@ def _has(image: ImageRecord, wanted: Mapping[str, Any]) -> bool:
     return True
 
 
-def _identity(built: Built) -> dict[str, Any]:
+def _identity(built: BuiltImage) -> dict[str, Any]:
     return {
-        "name": built.system.name,
-        "system_digest": built.image.system_digest,
-        "spec_digest": built.system.spec_digest,
-        "lock_digest": built.lock.digest,
+        "name": built.name,
+        "system_digest": built.system_digest,
+        "spec_digest": built.spec_digest,
+        "lock_digest": built.lock_digest,
     }
 
 

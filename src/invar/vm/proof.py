@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from invar.core.errors import InvarError
 from invar.system.proof import CONSOLE_PREFIX, DEFAULT_PORT, Proof
+from invar.system.toplevel import QUESTION, Running, parse_answer, parse_console
 from invar.vm.console import log_text
 from invar.vm.record import Machine
 from invar.vm.ssh import SshAccess, ssh_argv
@@ -24,7 +25,22 @@ def new_nonce() -> str:
 
 def by_ssh(machine: Machine, access: SshAccess, nonce: str) -> Proof:
     """Ask by ssh as root. Raises InvarError when there is no proof, or it is not an answer to this question."""
-    argv = ssh_argv(machine, access, ("invar", "proof", "--json", "--nonce", nonce), terminal=False)
+    return _answering(_asked(machine, access, ("invar", "proof", "--json", "--nonce", nonce)), machine, nonce)
+
+
+def toplevel_by_ssh(machine: Machine, access: SshAccess) -> Running:
+    """Ask a NixOS machine by ssh as root for its system. Raises InvarError when it gives none."""
+    said = _asked(machine, access, QUESTION).decode(errors="replace")
+    return parse_answer(said, where=f"machine {machine.name}")
+
+
+def toplevel_from_console(machine: Machine) -> Running:
+    """The NixOS system that the machine's console names last. Raises InvarError when it names none."""
+    return parse_console(log_text(machine), where=f"machine {machine.name}")
+
+
+def _asked(machine: Machine, access: SshAccess, command: tuple[str, ...]) -> bytes:
+    argv = ssh_argv(machine, access, command, terminal=False)
     try:
         asked = subprocess.run(
             argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_SECONDS, check=False
@@ -34,7 +50,7 @@ def by_ssh(machine: Machine, access: SshAccess, nonce: str) -> Proof:
     if asked.returncode != 0:
         said = asked.stderr.decode(errors="replace").strip() or f"exit status {asked.returncode}"
         raise InvarError(f"the machine {machine.name} gives no proof", why=said)
-    return _answering(asked.stdout, machine, nonce)
+    return asked.stdout
 
 
 def by_http(machine: Machine, nonce: str, port: int = DEFAULT_PORT) -> Proof:

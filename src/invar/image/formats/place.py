@@ -10,7 +10,7 @@ from pathlib import Path
 from invar.core.canonical import canonical_json
 from invar.core.errors import InvarError
 from invar.image.disk_reader import write_raw
-from invar.image.documents import attach, copy_documents
+from invar.image.documents import attach, copy_documents, json_object
 from invar.image.formats import Artifact
 from invar.image.info import INFO_FILE
 from invar.image.sparse import copy_into
@@ -97,5 +97,6 @@ def copy_disk(disk: Path, documents: Mapping[str, bytes], out: Path) -> Path:
         raise InvarError(f"cannot write {place}", why=error.strerror) from error
     finally:
         temporary.unlink(missing_ok=True)
-    attach(place.parent, documents)
+    info = json_object(documents[INFO_FILE], INFO_FILE)
+    attach(place.parent, {**documents, INFO_FILE: canonical_json({**info, "file": place.name}) + b"\n"})
     return place

@@ -25,7 +25,7 @@ in
         "vpc"
       ];
       default = "raw";
-      description = "The format of the image; EC2 takes raw blocks.";
+      description = "The format that `invar build` writes unless it is told one; vpc is `azure`, a fixed VHD. What is published or run is raw in any case.";
     };
     contents = mkOption {
       type = types.listOf types.attrs;
