@@ -92,6 +92,14 @@ class Cloud:
         except AWS_ERRORS as error:
             raise told(error, f"sts:GetCallerIdentity {region}") from error
 
+    def identity(self, region: str) -> str:
+        """The ARN of whoever asks. Raises InvarError."""
+        sts: STSClient = self._client("sts", region, ATTEMPTS)
+        try:
+            return sts.get_caller_identity()["Arn"]
+        except AWS_ERRORS as error:
+            raise told(error, f"sts:GetCallerIdentity {region}") from error
+
     def _client(self, service: str, region: str, attempts: int) -> Any:
         with self._lock:
             found = self._clients.get((service, region))

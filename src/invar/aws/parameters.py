@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from invar.aws.client import Cloud
@@ -71,3 +71,42 @@ def delete_parameter(cloud: Cloud, region: str, name: str) -> bool:
             return False
         raise told(error, f"ssm:DeleteParameter {region} {name}") from error
     return True
+
+
+def get_parameters(cloud: Cloud, region: str, names: Sequence[str]) -> dict[str, str]:
+    """The values of up to ten parameters by name; those that do not exist are left out. Raises InvarError."""
+    try:
+        answer = cloud.ssm(region).get_parameters(Names=list(names))
+    except AWS_ERRORS as error:
+        raise told(error, f"ssm:GetParameters {region} {names[0]}") from error
+    return {one["Name"]: one["Value"] for one in answer["Parameters"]}
+
+
+def create_parameter(cloud: Cloud, region: str, name: str, value: str, *, tags: Mapping[str, str]) -> bool:
+    """Make a parameter. False, and nothing is written, where there is one of that name. Raises InvarError.
+
+    SSM decides it: of many callers at once one makes it. Values over 4 KiB cost extra (the advanced tier, 8 KiB).
+    """
+    given = [{"Key": key, "Value": one} for key, one in sorted(tags.items())]
+    try:
+        cloud.ssm(region).put_parameter(
+            Name=name,
+            Value=value,
+            Type="String",
+            Tier="Intelligent-Tiering",
+            Overwrite=False,
+            Tags=given,  # type: ignore[arg-type]
+        )
+    except AWS_ERRORS as error:
+        if code_of(error) == "ParameterAlreadyExists":
+            return False
+        raise told(error, f"ssm:PutParameter {region} {name}") from error
+    return True
+
+
+def overwrite_parameter(cloud: Cloud, region: str, name: str, value: str) -> None:
+    """Set a parameter, whatever it was. Raises InvarError."""
+    try:
+        cloud.ssm(region).put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+    except AWS_ERRORS as error:
+        raise told(error, f"ssm:PutParameter {region} {name}") from error

@@ -1,0 +1,193 @@
+"""`invar status`, `history` and `audit`: what a fleet runs, ran, and proves."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from invar.cli.context import json_option, print_json, session_of, told
+from invar.cli.fleet_options import fleet_options, fleets, standing_data
+from invar.core.errors import ExitCode
+
+if TYPE_CHECKING:
+    from invar.fleet.audit import Audit
+    from invar.fleet.ledger import Standing
+    from invar.fleet.status import Status
+
+
+@click.command()
+@fleet_options
+@json_option
+@click.pass_context
+@told
+def status(
+    context: click.Context,
+    place: Path,
+    names: tuple[str, ...],
+    profile: str | None,
+    endpoint_url: str | None,
+    local: bool,
+    as_json: bool,
+) -> None:
+    """Show what runs in each region, and what is under way. Exit code 3 while something is.
+
+    \b
+    invar status
+    invar status --fleet production-web --json
+    """
+    from invar.fleet.status import status_of
+
+    found_all: list[Status] = []
+    with fleets(session_of(context), place, names, profile, endpoint_url, local) as found:
+        for spec in found.specs:
+            found_all.append(status_of(found.cloud, spec, found.ledger(spec)))
+    if as_json:
+        print_json({"fleets": [one.to_data() for one in found_all]})
+    else:
+        for one in found_all:
+            print_status(one)
+    if any(one.newest is not None and one.newest.open for one in found_all):
+        context.exit(ExitCode.DIFFERS)
+
+
+@click.command()
+@fleet_options
+@json_option
+@click.pass_context
+@told
+def history(
+    context: click.Context,
+    place: Path,
+    names: tuple[str, ...],
+    profile: str | None,
+    endpoint_url: str | None,
+    local: bool,
+    as_json: bool,
+) -> None:
+    """List a fleet's generations, the newest first: what, when, who, from which commit, and what came of it.
+
+    \b
+    invar history --fleet production-web
+    """
+    listed: list[tuple[str, Standing]] = []
+    with fleets(session_of(context), place, names, profile, endpoint_url, local) as found:
+        for spec in found.specs:
+            listed += [(spec.name, one) for one in reversed(found.ledger(spec).history().standings)]
+    if as_json:
+        print_json({"generations": [standing_data(name, one) for name, one in listed]})
+        return
+    for name, one in listed:
+        print_standing(name, one)
+
+
+@click.command()
+@fleet_options
+@click.option("--no-ask", is_flag=True, help="Ask no instance for its proof, nor EC2 for user data: fewer calls.")
+@click.option("--all", "everything", is_flag=True, help="List every instance, not only those with findings.")
+@click.option("--watch", type=click.IntRange(1), metavar="SECONDS", help="Audit again and again, until Ctrl-C.")
+@json_option
+@click.pass_context
+@told
+def audit(
+    context: click.Context,
+    place: Path,
+    names: tuple[str, ...],
+    profile: str | None,
+    endpoint_url: str | None,
+    local: bool,
+    no_ask: bool,
+    everything: bool,
+    watch: int | None,
+    as_json: bool,
+) -> None:
+    """Check every instance in every region: AMI, snapshot, digest, commit, its own proof, and what was changed by hand.
+
+    Exit code 3 if anything is not as the ledger and the fleet.nix say. With --watch the exit code is that of the last.
+
+    \b
+    invar audit
+    invar audit --all --json
+    invar audit --watch 300
+    """
+    from invar.fleet.audit import audit_fleet
+
+    audits: list[Audit] = []
+    with fleets(session_of(context), place, names, profile, endpoint_url, local) as found:
+        while True:
+            audits = [
+                audit_fleet(found.cloud, spec, found.ledger(spec), found.report, time.time, ask=not no_ask)
+                for spec in found.specs
+            ]
+            if as_json:
+                print_json({"fleets": [one.to_data() for one in audits]})
+            else:
+                for one in audits:
+                    print_audit(one, everything=everything)
+            if watch is None:
+                break
+            time.sleep(watch)
+    if any(one.drift for one in audits):
+        context.exit(ExitCode.DIFFERS)
+
+
+def print_status(status: Status) -> None:
+    """The generation, and a line for each region."""
+    current = "none" if status.current is None else str(status.current.entry.number)
+    click.echo(f"{status.fleet}: generation {current}")
+    if status.newest is not None and status.newest.open:
+        entry = status.newest.entry
+        click.echo(f"  generation {entry.number} ({entry.kind}) is {status.newest.word}, begun by {entry.who}")
+    for one in status.regions:
+        if one.error is not None:
+            click.echo(f"  {one.region}: {one.error}")
+            continue
+        spread = ", ".join(f"{count} of {name}" for name, count in one.by_generation.items()) or "no instance"
+        refresh = f"; refresh {one.refresh.status} {one.refresh.percentage} %" if one.refresh else ""
+        click.echo(f"  {one.region}: {one.serving} of {one.desired} in service; {spread}{refresh}")
+
+
+def print_standing(name: str, one: Standing) -> None:
+    """A generation in a line, and in another why it did not do."""
+    entry = one.entry
+    when = datetime.fromtimestamp(entry.began, UTC)
+    what = (
+        f"back to {entry.repeats}" if entry.repeats is not None else f"{entry.configuration}@{entry.image_generation}"
+    )
+    commit = (entry.commit or "no commit")[:12] + ("+" if entry.dirty else "")
+    click.echo(
+        f"{name}  {entry.number:>4}  {entry.kind:<8}  {one.word:<10}  {when:%Y-%m-%d %H:%M}  {what}  "
+        f"{entry.system_digest[:12]}  {commit}  {entry.who}"
+    )
+    if one.failed is not None:
+        where = " ".join(filter(None, (one.failed.region, one.failed.instance)))
+        click.echo(f"{'':{len(name)}}        {where}{': ' if where else ''}{one.failed.why}")
+
+
+def print_audit(audit: Audit, *, everything: bool) -> None:
+    """A line for each instance (with findings), each group, and the sum."""
+    for one in audit.instances:
+        if not one.findings and not everything:
+            continue
+        line = (
+            f"{one.region}  {one.instance}  {one.state}  generation {one.generation or '?'}  {one.image}  "
+            f"{one.snapshot or '?'}  {(one.system_digest or '?')[:12]}  {(one.commit or '?')[:12]}  "
+            f"proven {(one.proven or 'not')[:12]}"
+        )
+        click.echo(line)
+        for finding in one.findings:
+            click.echo(f"    {finding.kind}: {finding.text}")
+    for region, findings in audit.groups.items():
+        for finding in findings:
+            click.echo(f"{region}  {finding.kind}: {finding.text}")
+    for region, error in audit.failed.items():
+        click.echo(f"{region}  does not answer: {error.why or error.what}")
+    proven = sum(one.proven is not None and one.proven == one.system_digest for one in audit.instances)
+    drifting = sum(bool(one.findings) for one in audit.instances)
+    click.echo(
+        f"{audit.fleet}: generation {audit.generation or 'none'}, {len(audit.instances)} instances, {proven} proven, "
+        f"{drifting} with findings{', a rollout is under way' if audit.moving else ''}"
+    )

@@ -1,0 +1,206 @@
+"""What of an instance, or of a group, is not as the fleet's generation says. Pure."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from invar.aws.groups import GroupRecord, Member
+from invar.aws.images import ImageRecord
+from invar.aws.instances import InstanceRecord
+from invar.core.canonical import digest
+from invar.fleet.launch import DESCRIPTION
+from invar.fleet.ledger import Deployment, History
+from invar.fleet.spec import Health
+from invar.fleet.tags import COMMIT, SYSTEM
+from invar.fleet.verdict import judge
+from invar.system.proof import Proof
+
+Kind = Literal[
+    "image",
+    "generation",
+    "proof",
+    "health",
+    "security group",
+    "user data",
+    "volume",
+    "launch template",
+    "group",
+    "stray",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be. `instance` None: it is the group's."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What runs in one region by the ledger. While a rollout is under way there are two: where to, and where from.
+
+    `data` is the launch template data of each deployment's version, by version; `digests` the systems.
+    """
+
+    deployments: tuple[Deployment, ...]
+    digests: Mapping[str, str]
+    data: Mapping[str, Mapping[str, Any]]
+    health: Health
+    parameters: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """One instance: where it came from, what it proves, and what is wrong with it.
+
+    `generation` is the fleet's whose image it runs. `proven` is the digest that it shows itself, None where it gave no
+    answer (or was not asked).
+    """
+
+    region: str
+    instance: str
+    state: str
+    image: str
+    snapshot: str | None
+    system_digest: str | None
+    commit: str | None
+    generation: int | None
+    proven: str | None
+    findings: tuple[Finding, ...]
+
+
+def audited(
+    instance: InstanceRecord,
+    member: Member | None,
+    image: ImageRecord | None,
+    expected: Expected | None,
+    history: History,
+    *,
+    proof: Proof | None,
+    asked: bool,
+    user_data: bytes | None,
+    now: float,
+) -> Audited:
+    """Everything that is known of one instance. `asked`: whether its proof and its user data were asked for."""
+    findings: list[Finding] = []
+    if member is None:
+        findings.append(Finding("stray", "it has the fleet's tag, and is in no group of it"))
+    if expected is not None:
+        findings += _launch(instance, member, expected, history)
+        if asked:
+            findings += _proof(instance, expected, proof, now)
+            findings += _user_data(instance, member, expected, user_data)
+        findings += _attachments(instance, member, expected)
+    if member is not None and not member.healthy:
+        findings.append(Finding("health", "its health checks fail"))
+    shown = (
+        None if proof is None else (proof.booted_digest if expected and expected.parameters else proof.active_digest)
+    )
+    return Audited(
+        region=instance.region,
+        instance=instance.id,
+        state=member.lifecycle if member else instance.state,
+        image=instance.image,
+        snapshot=image.snapshots[0] if image and image.snapshots else None,
+        system_digest=image.tags.get(SYSTEM) if image else None,
+        commit=image.tags.get(COMMIT) if image else None,
+        generation=generation_with(history, instance.region, instance.image),
+        proven=shown,
+        findings=tuple(findings),
+    )
+
+
+def group_findings(
+    group: GroupRecord,
+    expected: Expected | None,
+    versions: Mapping[str, tuple[str, Mapping[str, Any]]],
+    declared: Sequence[str],
+) -> Iterator[Finding]:
+    """What is wrong with a group. `versions`: (description, data) of its launch template's versions by number;
+    `declared`: names of settings that are not as the fleet.nix says."""
+    if expected is not None and not any(
+        (group.template, group.version) == (one.template, one.version) for one in expected.deployments
+    ):
+        wanted = expected.deployments[0]
+        yield Finding(
+            "launch template",
+            f"the group launches {group.template} version {group.version}, not {wanted.template} version {wanted.version}",
+        )
+    for number, (told, data) in versions.items():
+        made = told.startswith(DESCRIPTION)
+        if number == group.version and not made:
+            yield Finding("launch template", f"version {number} was not made by Invar")
+        elif number == group.version and told != DESCRIPTION + digest(dict(data)):
+            yield Finding("launch template", f"version {number} does not hold what its description says")
+    for name in declared:
+        yield Finding("group", f"{name} is not as declared")
+    if group.suspended:
+        yield Finding("group", f"suspended: {', '.join(group.suspended)}")
+
+
+def generation_with(history: History, region: str, image: str) -> int | None:
+    """The newest of the fleet's generations that has an image in a region."""
+    for one in reversed(history.standings):
+        deployment = one.entry.deployments.get(region)
+        if deployment is not None and deployment.image == image:
+            return one.entry.number
+    return None
+
+
+def _launch(instance: InstanceRecord, member: Member | None, expected: Expected, history: History) -> Iterator[Finding]:
+    images = [one.image for one in expected.deployments]
+    if instance.image not in images:
+        stale = generation_with(history, instance.region, instance.image)
+        if stale is not None:
+            yield Finding("generation", f"it still runs generation {stale} ({instance.image})")
+        else:
+            yield Finding("image", f"it was launched from {instance.image}, not {images[0]}")
+    elif member is not None and not any(
+        (member.template, member.version) == (one.template, one.version) for one in expected.deployments
+    ):
+        where = f"{member.template} version {member.version}" if member.template else "no launch template"
+        yield Finding("launch template", f"it was launched from {where}")
+
+
+def _proof(instance: InstanceRecord, expected: Expected, proof: Proof | None, now: float) -> Iterator[Finding]:
+    wanted = expected.digests.get(instance.image)
+    if wanted is None:
+        wanted = next(iter(expected.digests.values()), "")
+    verdict = judge(
+        proof, instance.id, wanted, expected.health, parameters=expected.parameters, age=now - instance.launched
+    )
+    if verdict.standing == "failed":
+        yield Finding("proof", verdict.why)
+
+
+def _user_data(
+    instance: InstanceRecord, member: Member | None, expected: Expected, user_data: bytes | None
+) -> Iterator[Finding]:
+    data = _data_of(member, expected)
+    if data is not None and (user_data or b"") != _decoded(data.get("UserData")):
+        yield Finding("user data", "its user data is not the launch template's")
+
+
+def _attachments(instance: InstanceRecord, member: Member | None, expected: Expected) -> Iterator[Finding]:
+    data = _data_of(member, expected)
+    groups = tuple(sorted(data.get("SecurityGroupIds", []))) if data is not None else ()
+    if groups and instance.security_groups != groups:
+        yield Finding(
+            "security group", f"it has {', '.join(instance.security_groups) or 'none'}, not {', '.join(groups)}"
+        )
+    for device, volume in sorted(instance.volumes.items()):
+        if device != instance.root_device:
+            yield Finding("volume", f"{volume} is attached at {device}")
+
+
+def _data_of(member: Member | None, expected: Expected) -> Mapping[str, Any] | None:
+    return None if member is None else expected.data.get(member.version)
+
+
+def _decoded(text: str | None) -> bytes:
+    return base64.b64decode(text) if text else b""

@@ -1,0 +1,190 @@
+"""What a rollout does next in each region, out of what is there. Pure: tables of cases test it.
+
+Forward: regions one after another, each by an instance refresh to the generation's launch template version; it fails
+when an instance is judged to have failed, or when the refresh ends otherwise than well. Back: all regions at once, to
+the generation before; only when every instance there is of it, and proven, is the rollout at rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any, Literal
+
+from invar.aws.groups import GroupRecord, Member
+from invar.aws.refreshes import RefreshRecord
+from invar.fleet.ledger import Deployment, Terms
+from invar.fleet.verdict import Verdict
+
+Do = Literal["start", "roll back", "cancel", "wait", "done", "fail"]
+LOSSES = 10
+"""Percentage of the desired instances (but at least one) that may go before they were proven: Spot takes some back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One region as it is now. `refresh` is the newest one, None when that is older than the generation.
+
+    `verdicts` are of members, by id, each judged against the generation whose launch template version it has;
+    `lost` counts instances of the new one that left the group unproven.
+    """
+
+    group: GroupRecord
+    refresh: RefreshRecord | None
+    verdicts: Mapping[str, Verdict]
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is to be done in one region, and why. `instance` is the one that failed."""
+
+    do: Do
+    why: str = ""
+    instance: str | None = None
+
+
+def runs(member: Member, target: Deployment) -> bool:
+    """Whether a member was launched from a deployment."""
+    return (member.template, member.version) == (target.template, target.version)
+
+
+def is_of(refresh: RefreshRecord | None, target: Deployment) -> bool:
+    """Whether a refresh goes to a deployment."""
+    return refresh is not None and (refresh.template, refresh.version) == (target.template, target.version)
+
+
+def forward(facts: Facts, target: Deployment) -> Step:
+    """The next step towards a new generation."""
+    group, refresh = facts.group, facts.refresh
+    for member in group.members:
+        verdict = facts.verdicts.get(member.id)
+        if verdict is not None and verdict.standing == "failed" and runs(member, target):
+            return Step("fail", verdict.why, member.id)
+    if facts.lost > max(1, ceil(group.desired * LOSSES / 100)):
+        return Step("fail", f"{facts.lost} new instances were replaced before they were proven")
+    if "InstanceRefresh" in group.suspended or "Launch" in group.suspended:
+        return Step("wait", f"processes of the group are suspended: {', '.join(group.suspended)}")
+    if refresh is None:
+        return _settled(facts, target) if _is_at(group, target) else Step("start")
+    if not is_of(refresh, target):
+        if refresh.active or refresh.ending:
+            return Step("fail", f"someone else began instance refresh {refresh.id}")
+        return _settled(facts, target) if _is_at(group, target) else Step("start")
+    if refresh.active:
+        return Step("wait", refresh.reason or f"{refresh.status}, {refresh.percentage} %")
+    if refresh.status == "Successful":
+        return _settled(facts, target) if _is_at(group, target) else Step("start")
+    reason = f": {refresh.reason}" if refresh.reason else ""
+    return Step("fail", f"instance refresh {refresh.id} is {refresh.status}{reason}")
+
+
+def back(facts: Facts, target: Deployment) -> Step:
+    """The next step back to a generation that ran before: it does not give up, and ends what goes elsewhere."""
+    group, refresh = facts.group, facts.refresh
+    if refresh is not None and refresh.ending:
+        return Step("wait", f"{refresh.status}, {refresh.percentage} %")
+    if refresh is not None and refresh.active:
+        if not is_of(refresh, target):
+            return Step("roll back")
+        return Step("wait", refresh.reason or f"{refresh.status}, {refresh.percentage} %")
+    if _is_at(group, target):
+        return _settled(facts, target)
+    return Step("start")
+
+
+def preferences(terms: Terms, *, first: bool, going_back: bool) -> dict[str, Any]:
+    """The preferences of an instance refresh. The canary is in the first region; going back has neither it nor waves.
+
+    Both healthy percentages are always named: where the maximum is not, AWS terminates before it launches, and so
+    empties a group of one.
+    """
+    policy = terms.rollout
+    chosen: dict[str, Any] = {
+        "MinHealthyPercentage": policy.min_healthy,
+        "MaxHealthyPercentage": policy.max_healthy,
+        "InstanceWarmup": policy.warm_up,
+        "SkipMatching": True,
+        "ScaleInProtectedInstances": "Refresh",
+        "StandbyInstances": "Ignore",
+    }
+    if going_back:
+        return chosen
+    checkpoints = [*([policy.canary] if first else []), *policy.waves]
+    if checkpoints:
+        chosen["CheckpointPercentages"] = sorted({*checkpoints, 100})
+        chosen["CheckpointDelay"] = policy.pause
+    if policy.bake:
+        chosen["BakeTime"] = policy.bake
+    if policy.alarms:
+        chosen["AlarmSpecification"] = {"Alarms": list(policy.alarms)}
+    chosen["AutoRollback"] = policy.automatic_rollback
+    return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps of all regions at one moment. `failed` is the region whose step is "fail"; `finished`: all are done."""
+
+    steps: dict[str, Step] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> str | None:
+        """The first region that failed."""
+        return next((region for region, step in self.steps.items() if step.do == "fail"), None)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all regions are done."""
+        return all(step.do == "done" for step in self.steps.values())
+
+
+def decide(
+    facts: Mapping[str, Facts],
+    targets: Mapping[str, Deployment],
+    order: tuple[str, ...],
+    *,
+    going_back: bool,
+) -> Plan:
+    """The next step of every region. A region that could not be looked at waits.
+
+    Forward, a region begins when those before it are done; but one that fails is always seen.
+    """
+    steps: dict[str, Step] = {}
+    clear = True
+    for region in order:
+        if region not in targets:
+            continue
+        if region not in facts:
+            steps[region], clear = Step("wait", "the region does not answer"), False
+            continue
+        step = back(facts[region], targets[region]) if going_back else forward(facts[region], targets[region])
+        if step.do == "start" and not clear and not going_back:
+            step = Step("wait", "the regions before it are not finished")
+        steps[region] = step
+        clear = clear and step.do == "done"
+    return Plan(steps)
+
+
+def _is_at(group: GroupRecord, target: Deployment) -> bool:
+    """Whether the group launches the deployment, and no working instance is of another."""
+    here = (group.template, group.version) == (target.template, target.version)
+    return here and all(runs(member, target) for member in group.members if member.counts)
+
+
+def _settled(facts: Facts, target: Deployment) -> Step:
+    """Done when there are as many proven and healthy instances as wanted."""
+    counted = [member for member in facts.group.members if member.counts]
+    if len(counted) < facts.group.desired:
+        return Step("wait", f"{len(counted)} of {facts.group.desired} instances")
+    for member in counted:
+        verdict = facts.verdicts.get(member.id, NOT_SEEN)
+        if not member.serving:
+            return Step("wait", f"{member.id} is {member.lifecycle}{'' if member.healthy else ', unhealthy'}")
+        if verdict.standing not in ("proven", "kept"):
+            return Step("wait", f"{member.id}: {verdict.why}", member.id)
+    return Step("done")
+
+
+NOT_SEEN = Verdict("pending", "not looked at yet")

@@ -1,0 +1,234 @@
+"""A cloud of simulated instances in this process, whose clock the rollout's own waiting drives; boto3 without HTTP."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+
+from invar.aws.client import Cloud
+from invar.fleet.rollout import Time
+from invar.fleet.spec import FleetSpec, Health, Policy, RegionSpec, Spot
+from invar.fleet.tags import CONFIGURATION, GENERATION, SYSTEM
+from invar.localcloud.behaviour import Behaviour, Rule
+from invar.localcloud.clock import Clock
+from invar.localcloud.server import Cloud as LocalCloud
+
+START = 1_800_000_000.0
+REGIONS = ("us-east-1", "eu-west-1", "us-west-2")
+NAME = "web"
+
+
+class _Raw:
+    """What botocore reads a response's body from."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = io.BytesIO(body)
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self._body.read()
+
+    def read(self, *_: Any) -> bytes:
+        return self._body.read()
+
+
+class InProcess(Cloud):
+    """An account whose every call goes to a local cloud's gateway in this process, and is made once."""
+
+    def __init__(self, local: LocalCloud) -> None:
+        super().__init__(keys=("test", "test"), region=REGIONS[0], endpoint_url="http://127.0.0.1:9")
+        self._local = local
+        self.calls = 0
+
+    def _client(self, service: str, region: str, attempts: int) -> Any:
+        with self._lock:
+            if (service, region) not in self._clients:
+                client = self._session.client(
+                    service,  # type: ignore[call-overload]
+                    region_name=region,
+                    endpoint_url=self._endpoint_url,
+                    config=Config(retries={"total_max_attempts": 1}, parameter_validation=True),
+                )
+                client.meta.events.register("before-send", self._send)
+                self._clients[service, region] = client
+            return self._clients[service, region]
+
+    def _send(self, request: Any, **_: Any) -> AWSResponse:
+        self.calls += 1
+        url = urlsplit(request.url)
+        body = request.body or b""
+        body = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else body.read()
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": request.method,
+            "PATH_INFO": url.path or "/",
+            "SCRIPT_NAME": "",
+            "QUERY_STRING": url.query,
+            "SERVER_NAME": "127.0.0.1",
+            "SERVER_PORT": "9",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(body),
+            "wsgi.errors": io.StringIO(),
+            "wsgi.version": (1, 0),
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "CONTENT_LENGTH": str(len(body)),
+        }
+        for key, value in request.headers.items():
+            text = value.decode() if isinstance(value, bytes) else str(value)
+            name = key.upper().replace("-", "_")
+            environ["CONTENT_TYPE" if name == "CONTENT_TYPE" else f"HTTP_{name}"] = text
+        answer: list[Any] = []
+        content = b"".join(self._local.gateway(environ, lambda status, headers, *_: answer.extend((status, headers))))
+        return AWSResponse(request.url, int(answer[0].split()[0]), dict(answer[1]), _Raw(content))
+
+
+class World:
+    """The cloud, two and more published generations in every region, and a clock that only tests move."""
+
+    def __init__(self, root: Path, regions: tuple[str, ...] = REGIONS) -> None:
+        self.regions = regions
+        self.clock = Clock(START)
+        self.local = LocalCloud(root, clock=self.clock, machines=False)
+        self.compute = self.local.compute
+        self.aws = InProcess(self.local)
+        self.watchers: list[Callable[[], None]] = []
+        self.reset()
+
+    def reset(self, **settings: Any) -> None:
+        """An empty cloud."""
+        self.control("POST", "reset")
+        self.clock.freeze(True)
+        self.control("POST", "settings", {"instance_kind": "simulated", "real_ports": 0, **settings})
+        self.watchers.clear()
+        self.images: dict[int, dict[str, str]] = {}
+
+    def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+        """The control API."""
+        import json
+
+        sent = json.dumps(body or {}).encode()
+        environ = {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": f"/_invar/{path}",
+            "CONTENT_LENGTH": str(len(sent)),
+            "wsgi.input": io.BytesIO(sent),
+        }
+        answer: list[str] = []
+        text = b"".join(self.local.gateway(environ, lambda status, *_: answer.append(status)))
+        assert answer[0].startswith("200"), text
+
+    def publish(self, generation: int) -> None:
+        """An image of a generation in every region, as publishing tags it."""
+        self.images[generation] = {}
+        for region in self.regions:
+            ebs, ec2 = self.aws.ebs(region), self.aws.ec2(region)
+            snapshot = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
+            ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=0)
+            tags = {
+                CONFIGURATION: NAME,
+                GENERATION: str(generation),
+                SYSTEM: digest(generation),
+                "invar:commit": "c0ffee",
+            }
+            made = ec2.register_image(
+                Name=f"{NAME}-{generation}",
+                Architecture="x86_64",
+                RootDeviceName="/dev/xvda",
+                VirtualizationType="hvm",
+                BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}],
+                TagSpecifications=[
+                    {"ResourceType": "image", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
+                ],
+            )
+            self.images[generation][region] = made["ImageId"]
+
+    def times(self) -> Time:
+        """A clock for rollouts: to wait is to let the cloud's time pass."""
+        return Time(self.clock.now, self.wait)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, in steps small enough for the watchers to see every state."""
+        end = self.clock.now() + seconds
+        while self.clock.now() < end:
+            self.compute.advance(min(5.0, end - self.clock.now()))
+            for watch in self.watchers:
+                watch()
+
+    def misbehave(self, **rule: Any) -> None:
+        """A rule for later launches."""
+        self.compute.behaviours.rules.append(Rule(**{"behaviour": Behaviour(), "times": None, **rule}))
+
+    def group(self, region: str) -> Any:
+        """A group's record inside the cloud."""
+        return self.compute.engine.require(region, f"invar-{NAME}")
+
+    def members(self, region: str) -> list[Any]:
+        """Members of a group, warm ones aside, inside the cloud."""
+        return [one for one in self.group(region).members.values() if one.counted]
+
+    def images_in(self, region: str) -> set[str]:
+        """The images that the working members of a group run."""
+        instances = {one.id: one for one in self.compute.instances.everything()}
+        return {instances[one.id].image for one in self.members(region)}
+
+    def close(self) -> None:
+        """End it."""
+        self.local.close()
+
+
+def digest(generation: int) -> str:
+    """The system digest of a published generation."""
+    return f"{generation:x}" * 64
+
+
+def fleet(
+    *, size: int = 4, regions: tuple[str, ...] = REGIONS[:2], parameters: dict[str, Any] | None = None, **policy: Any
+) -> FleetSpec:
+    """A fleet over regions, quick enough for tests."""
+    rollout: dict[str, Any] = {
+        "regions": regions,
+        "canary": 25,
+        "waves": (),
+        "pause": 60,
+        "min_healthy": 100,
+        "max_healthy": 150,
+        "warm_up": 30,
+        "bake": 0,
+        "alarms": (),
+        "automatic_rollback": True,
+        "window": None,
+    }
+    return FleetSpec(
+        name=NAME,
+        configuration=NAME,
+        regions={region: RegionSpec((), (f"{region}a", f"{region}b"), (), (), None, None, None) for region in regions},
+        ledger_region=regions[0],
+        instance_types=("t3.micro",),
+        spot=Spot(0, 0, "price-capacity-optimized"),
+        min=size,
+        desired=size,
+        max=3 * size,
+        instance_profile=None,
+        parameters=parameters or {},
+        tags={},
+        health=Health("EC2", 60, checks=True, proof="console", proof_port=9741, within=300),
+        rollout=Policy(**{**rollout, **policy}),
+    )
+
+
+@contextmanager
+def world_in(root: Path) -> Iterator[World]:
+    """A world that is closed afterwards."""
+    made = World(root)
+    try:
+        yield made
+    finally:
+        made.close()
