@@ -1,4 +1,4 @@
-"""Begins generations of a fleet: finds the images, makes launch template versions, and claims a number in the ledger."""
+"""Begins generations of a fleet: finds the images, makes launch template versions, claims a number in the ledger."""
 
 from __future__ import annotations
 

@@ -14,9 +14,10 @@ from invar.modules.evaluate import ConfigSet
 from invar.modules.native import native_builtins
 from invar.nix import Evaluator, NixError, call, deep_force, force, with_big_stack
 from invar.nix import Path as NixPath
-from invar.nixos.library import LIBRARY
+from invar.nixos.places import LIBRARY
 from invar.system.decode import decode
-from invar.system.evaluate import plain_data, told
+from invar.system.evaluate import plain_data
+from invar.system.faults import told
 from invar.system.options import Settings, settings_of
 from invar.system.user_data import check_size, parameters_document
 

@@ -129,7 +129,8 @@ def group_findings(
         wanted = expected.deployments[0]
         yield Finding(
             "launch template",
-            f"the group launches {group.template} version {group.version}, not {wanted.template} version {wanted.version}",
+            f"the group launches {group.template} version {group.version}, "
+            f"not {wanted.template} version {wanted.version}",
         )
     for number, (told, data) in versions.items():
         made = told.startswith(DESCRIPTION)

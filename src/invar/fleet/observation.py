@@ -25,6 +25,8 @@ HTTP_SECONDS = 20
 LONGEST_PAUSE = 120.0
 """Seconds between two looks at an instance that gave no proof."""
 LARGEST_PROOF = 1 << 20
+HOLD_BEFORE = 25.0
+"""Seconds before the end of its warm-up in which an unproven instance holds the refresh: more than two looks."""
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class _Known:
     verdict: Verdict
     due: float
     pause: float = 10.0
+    serving_since: float | None = None
 
 
 @dataclass(slots=True)
@@ -67,9 +70,19 @@ class Observer:
         self.lost |= unproven - present
         for member in mine:
             if member.lifecycle == "InService" and member.id in self.known:
-                self._judge(self.known[member.id], target, system_digest)
+                one = self.known[member.id]
+                one.serving_since = self.now() if one.serving_since is None else one.serving_since
+                self._judge(one, target, system_digest)
         verdicts = {identity: one.verdict for identity, one in self.known.items() if identity in present}
-        return Facts(group, None if refresh and refresh.id == past else refresh, verdicts, len(self.lost))
+        settled = refresh is not None and refresh.id == past and not refresh.active
+        overdue = tuple(identity for identity in sorted(present) if self._overdue(identity))
+        return Facts(group, None if settled else refresh, verdicts, len(self.lost), overdue)
+
+    def _overdue(self, identity: str) -> bool:
+        one = self.known.get(identity)
+        if one is None or one.verdict.standing != "pending" or one.serving_since is None:
+            return False
+        return self.now() - one.serving_since >= max(0.0, self.terms.rollout.warm_up - HOLD_BEFORE)
 
     def _learn(self, members: list[Member]) -> None:
         new = {member.id for member in members if member.id not in self.known}

@@ -35,7 +35,7 @@ class Time:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds: between two looks; how long AWS may go on not answering; how long going back may take without a change."""
+    """Seconds: between two looks; how long AWS may not answer; how long going back may take without a change."""
 
     poll: float = 10.0
     silence: float = 900.0
@@ -178,7 +178,7 @@ class _Driver:
         return False
 
     def _goal(self, standing: Standing) -> tuple[Mapping[str, Deployment] | None, str]:
-        """Where it goes: its own deployments, or once it failed those of the generation before (None: there is none)."""
+        """Where it goes: its own deployments, or once it failed those of the generation before, if there is one."""
         entry = standing.entry
         if standing.failed is None or entry.kind == "rollback":
             return entry.deployments, entry.system_digest
@@ -205,6 +205,10 @@ class _Driver:
                 if started is not None:
                     self.report.note(f"{region}: instance refresh {started} begins")
                 return started is not None
+            if step.do == "hold":
+                past = {**standing.past, region: self._newest(region) or standing.past.get(region, "")}
+                self.ledger.request(self.number, Request("run", self.who, self.times.now(), past))
+                return cancel_refresh(self.cloud, region, self.group)
             if step.do == "roll back":
                 if not roll_back_refresh(self.cloud, region, self.group):
                     cancel_refresh(self.cloud, region, self.group)
@@ -212,6 +216,10 @@ class _Driver:
         except InvarError as error:
             self._silent(error)
         return False
+
+    def _newest(self, region: str) -> str | None:
+        refresh = newest_refresh(self.cloud, region, self.group)
+        return None if refresh is None else refresh.id
 
     def _fail(self, standing: Standing, region: str, step: Step) -> bool:
         """Make it known, in the ledger first, that the generation goes back."""

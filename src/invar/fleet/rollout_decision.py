@@ -17,7 +17,9 @@ from invar.aws.refreshes import RefreshRecord
 from invar.fleet.ledger import Deployment, Terms
 from invar.fleet.verdict import Verdict
 
-Do = Literal["start", "roll back", "cancel", "wait", "done", "fail"]
+Do = Literal["start", "hold", "roll back", "wait", "done", "fail"]
+"""hold: cancel the refresh, for EC2 would soon go on on the strength of an instance that has proven nothing; what was
+replaced stays, and a new refresh goes on once everything new is proven."""
 LOSSES = 10
 """Percentage of the desired instances (but at least one) that may go before they were proven: Spot takes some back."""
 
@@ -34,6 +36,8 @@ class Facts:
     refresh: RefreshRecord | None
     verdicts: Mapping[str, Verdict]
     lost: int = 0
+    overdue: tuple[str, ...] = ()
+    """New instances that are in service, unproven, and whose warm-up is nearly over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +71,17 @@ def forward(facts: Facts, target: Deployment) -> Step:
     if "InstanceRefresh" in group.suspended or "Launch" in group.suspended:
         return Step("wait", f"processes of the group are suspended: {', '.join(group.suspended)}")
     if refresh is None:
-        return _settled(facts, target) if _is_at(group, target) else Step("start")
+        return _onward(facts, target)
     if not is_of(refresh, target):
         if refresh.active or refresh.ending:
             return Step("fail", f"someone else began instance refresh {refresh.id}")
-        return _settled(facts, target) if _is_at(group, target) else Step("start")
+        return _onward(facts, target)
     if refresh.active:
+        if facts.overdue:
+            return Step("hold", f"held: {facts.overdue[0]} is in service and has not proven what it runs")
         return Step("wait", refresh.reason or f"{refresh.status}, {refresh.percentage} %")
     if refresh.status == "Successful":
-        return _settled(facts, target) if _is_at(group, target) else Step("start")
+        return _onward(facts, target)
     reason = f": {refresh.reason}" if refresh.reason else ""
     return Step("fail", f"instance refresh {refresh.id} is {refresh.status}{reason}")
 
@@ -165,6 +171,18 @@ def decide(
         steps[region] = step
         clear = clear and step.do == "done"
     return Plan(steps)
+
+
+def _onward(facts: Facts, target: Deployment) -> Step:
+    """Without a refresh: begin one, once everything new that is there already is proven."""
+    if _is_at(facts.group, target):
+        return _settled(facts, target)
+    for member in facts.group.members:
+        if member.counts and runs(member, target):
+            verdict = facts.verdicts.get(member.id, NOT_SEEN)
+            if verdict.standing not in ("proven", "kept"):
+                return Step("wait", f"{member.id}: {verdict.why}", member.id)
+    return Step("start")
 
 
 def _is_at(group: GroupRecord, target: Deployment) -> bool:

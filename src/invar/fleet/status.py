@@ -48,7 +48,7 @@ class Status:
 
 
 def status_of(cloud: Cloud, spec: FleetSpec, ledger: Ledger) -> Status:
-    """Look at the ledger and at every region: three calls a region. Raises InvarError when the ledger does not answer."""
+    """Look at the ledger and at every region: three calls a region. Raises InvarError without the ledger."""
     history = ledger.history()
     outcomes = everywhere(spec.order, lambda region: _look(cloud, spec, region, history))
     regions = [

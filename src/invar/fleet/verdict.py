@@ -34,7 +34,8 @@ def judge(
     age: float,
     new: bool = True,
 ) -> Verdict:
-    """Judge an instance that should run `system_digest`. `age`: seconds since its launch. `new`: since the rollout began.
+    """Judge an instance that should run `system_digest`. `age`: seconds since its launch. `new`: it was launched
+    since the rollout began.
 
     With `parameters` the instance makes a system of its own out of the image's: then the booted one has to be the
     image's, and the parameters must not have been refused.
