@@ -11,7 +11,7 @@ import pytest
 
 SOURCES = Path(__file__).resolve().parent.parent.parent / "src"
 BEFORE = """
-import os, sys
+import os, subprocess, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from invar.machine.mounts import *
@@ -77,4 +77,23 @@ assert (work / "etc/sub").read_text() == "two"
 """,
         tmp_path,
         "shared",
+    )
+
+
+def test_what_is_mounted_below_is_told_once_and_nothing_that_is_covered(tmp_path: Path) -> None:
+    run_in_namespace(
+        """
+(work / "one/other").touch()
+bind(work / "two/file", work / "one/other")
+bind(work / "two/file", work / "one/sub")
+bind(work / "two/file", work / "one/sub")
+assert mounted_below(work / "one") == (work / "one/other", work / "one/sub")
+assert mounted_below(work / "two") == ()
+subprocess.run(["mount", "--bind", str(work / "two"), str(work / "one")], check=True)
+assert mounted_below(work / "one") == ()
+bind(work / "copy", work / "one")
+assert mounted_below(work / "one") == ()
+""",
+        tmp_path,
+        "private",
     )

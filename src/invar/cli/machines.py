@@ -127,6 +127,7 @@ def ssh(context: click.Context, user: str, identities: tuple[Path, ...], name: s
     \b
     invar ssh production-web-01
     invar ssh production-web-01 systemctl --failed
+    invar ssh production-web-01 -- uptime
     """
     from invar.vm.boot import Equipment
     from invar.vm.companion import load_companion
@@ -136,7 +137,8 @@ def ssh(context: click.Context, user: str, identities: tuple[Path, ...], name: s
     session = session_of(context)
     machine = find(session.home, name)
     equipment = Equipment.from_tools(load_companion(machine).tools, session.home)
-    argv = ssh_argv(machine, equipment.access, command, user=user, identities=identities)
+    words = command[1:] if command[:1] == ("--",) else command
+    argv = ssh_argv(machine, equipment.access, words, user=user, identities=identities)
     os.execv(argv[0], argv)
 
 

@@ -16,7 +16,7 @@ from invar.machine import active, state
 from invar.machine.consumers import Consumed, changed_files, consumed
 from invar.machine.generations import LayerRecord
 from invar.machine.layer_device import mount_layer, unmount_layer
-from invar.machine.mounts import bind, exchange, is_mount, mount_overlay, read_mounts, unmount
+from invar.machine.mounts import bind, exchange, is_mount, mount_overlay, mounted_below, unmount
 from invar.machine.unit_actions import UnitActions, plan_units
 from invar.machine.unit_files import PACKAGED, read_unit_files
 
@@ -65,10 +65,9 @@ def layer_view(layer: LayerRecord, image: Path) -> Iterator[View]:
         etc = _place(f"etc-{device}")
         mount_overlay([root / "etc", state.PACKAGES_ROOT / "etc"], etc)
         cleanup.callback(_drop, etc)
-        for mount in read_mounts():
-            inside = Path(mount.place)
-            there = etc / inside.relative_to(ETC) if inside != ETC and inside.is_relative_to(ETC) else None
-            if there is not None and there.exists():
+        for inside in mounted_below(ETC):
+            there = etc / inside.relative_to(ETC)
+            if there.exists():
                 bind(inside, there)
         yield View(etc, root, device)
 

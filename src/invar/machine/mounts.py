@@ -90,6 +90,32 @@ def is_mount(place: Path) -> bool:
     return any(mount.place == str(place) for mount in read_mounts())
 
 
+def mounted_below(directory: Path) -> tuple[Path, ...]:
+    """Where something is mounted inside a directory, outermost first; each place once, and none that is covered.
+
+    mountinfo lists every layer of a stack, and what lies beneath another mount of a directory above it as well.
+    """
+    places: dict[Path, set[int]] = {}
+    for mount in read_mounts():
+        place = Path(mount.place)
+        if place != directory and place.is_relative_to(directory):
+            places.setdefault(place, set()).add(mount.identity)
+    return tuple(place for place in sorted(places) if _mount_of(place) in places[place])
+
+
+def _mount_of(place: Path) -> int | None:
+    """The identity of the mount that a path leads to (`mnt_id` of /proc/self/fdinfo, proc(5)); None: to nothing."""
+    try:
+        descriptor = os.open(place, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+    finally:
+        os.close(descriptor)
+    return next(int(line.split()[1]) for line in lines if line.startswith("mnt_id:"))
+
+
 def read_mounts(text: str | None = None) -> tuple[Mount, ...]:
     """The mounts of this process's namespace."""
     found = []
