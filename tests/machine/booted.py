@@ -61,6 +61,13 @@ class Node:
             time.sleep(3)
         raise AssertionError(f"after {SECONDS} s user data was not dealt with: {said}\n{self.console()[-3000:]}")
 
+    def await_console(self, text: str) -> None:
+        """Wait until this is on its console: a unit of its own shows it, whenever that has its turn."""
+        deadline = time.monotonic() + SECONDS
+        while text not in self.console():
+            assert time.monotonic() < deadline, f"{text!r} is not on the console:\n{self.console()[-3000:]}"
+            time.sleep(1)
+
     def proof(self, *arguments: str) -> Proof:
         """What it proves."""
         return Proof.from_json(succeed("proof", self.name, "--json", *arguments, home=self.home).out, where=self.name)

@@ -96,7 +96,7 @@ def test_gzipped_parameters_are_applied_at_the_first_boot(node: Node) -> None:
 
 def test_names_keys_and_digest_are_on_the_console(node: Node) -> None:
     assert node.run("hostname").out.strip().startswith("ip-")
-    assert f"invar: system {node.proof().booted_digest}, host key 256 SHA256:" in node.console()
+    node.await_console(f"invar: system {node.proof().booted_digest}, host key 256 SHA256:")
 
 
 def test_what_does_not_evaluate_is_refused_and_nothing_changes(node: Node) -> None:

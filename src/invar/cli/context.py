@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from invar.engines.choice import EngineName, Engines
     from invar.engines.native import NativeEngine
     from invar.engines.nix import NixEngine
+
+_SYSTEM_HINTS = {
+    errno.ENOSPC: "make room, and run the same command again",
+    errno.EACCES: "the user who runs this may not do that",
+    errno.EROFS: "set INVAR_HOME to a place that can be written",
+}
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
@@ -111,6 +118,29 @@ def fail(error: InvarError) -> NoReturn:
     sys.exit(error.exit_code)
 
 
+def refused_by_the_system(error: OSError) -> InvarError:
+    """What the operating system refused, and where."""
+    if error.strerror is None:
+        return own_fault(error)
+    hint = _SYSTEM_HINTS.get(error.errno or 0)
+    return InvarError(error.strerror, where=str(error.filename) if error.filename else None, hint=hint)
+
+
+def own_fault(error: Exception) -> InvarError:
+    """A fault of Invar's own: the trace is in a file, for whoever mends it."""
+    import shlex
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="invar-fault-", suffix=".txt", delete=False) as file:
+        file.write(f"{shlex.join(sys.argv)}\n\n{''.join(traceback.format_exception(error))}")
+    return InvarError(
+        f"this is a fault of Invar: {type(error).__name__}: {error}",
+        where=file.name,
+        hint="please report it with that file; it holds the command's arguments",
+    )
+
+
 def told(function: Callable[P, R]) -> Callable[P, R]:
     """Turn every fault of a verb into a message and an exit code; Ctrl-C into 130."""
 
@@ -126,5 +156,9 @@ def told(function: Callable[P, R]) -> Callable[P, R]:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(ExitCode.FAILED)
+        except OSError as error:
+            fail(refused_by_the_system(error))
+        except Exception as error:
+            fail(own_fault(error))
 
     return verb

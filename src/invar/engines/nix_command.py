@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from invar.core.children import interrupts_held
 from invar.core.errors import InvarError
 from invar.core.events import Report, Stage
 from invar.engines.nix_log import Counted, NixLog, Said
@@ -67,16 +68,17 @@ class Nix:
         log = NixLog()
         with self.report.stage(stage) as running, tempfile.TemporaryFile("w+", encoding="utf-8") as output:
             try:
-                process = subprocess.Popen(
-                    argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    errors="replace",
-                    env=dict(self.environment),
-                    start_new_session=True,
-                )
+                with interrupts_held():
+                    process = subprocess.Popen(
+                        argv,
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=subprocess.PIPE,
+                        text=True,
+                        errors="replace",
+                        env=dict(self.environment),
+                        start_new_session=True,
+                    )
             except OSError as error:
                 raise InvarError(f"{path} does not run", why=error.strerror) from error
             try:

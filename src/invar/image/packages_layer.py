@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from invar.core.canonical import digest
+from invar.core.children import child
 from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.debian.deb import UnpackedDeb
@@ -181,20 +182,14 @@ def pack(
         binds=[Bind(output, "/output", read_only=False)],
         environment={"TMPDIR": "/output/scratch"},
     )
-    maker = subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-    )
-    assert maker.stdin is not None and maker.stdout is not None
-    with maker:
-        try:
-            command = Command(pack_argv(merged, output, epoch, excludes), timeout=_PACK_SECONDS, in_root=False)
-            packer = session.run(command, stdout=maker.stdin, check=False)
-            maker.stdin.close()
-            said = maker.stdout.read()
-            status = maker.wait(_PACK_SECONDS)
-        except BaseException:
-            maker.kill()
-            raise
+    pipe = subprocess.PIPE
+    with child(argv, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, start_new_session=True) as maker:
+        assert maker.stdin is not None and maker.stdout is not None
+        command = Command(pack_argv(merged, output, epoch, excludes), timeout=_PACK_SECONDS, in_root=False)
+        packer = session.run(command, stdout=maker.stdin, check=False)
+        maker.stdin.close()
+        said = maker.stdout.read()
+        status = maker.wait(_PACK_SECONDS)
     if packer.status != 0 and b"Broken pipe" not in packer.output:
         raise InvarError("the packages layer could not be packed", why=last_lines(packer.output))
     if status != 0 or packer.status != 0:

@@ -11,9 +11,11 @@ import sys
 import time
 import zlib
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
+from invar.core.children import child
 from invar.core.errors import InvarError
 from invar.sandbox.identity import Mapping, find_mapping, why_refused
 from invar.sandbox.spec import HOST_NAME, Bind, Command, Completed, Directory, Overlay, Root
@@ -41,20 +43,22 @@ def run(
     """
     lifeline_inside, lifeline = os.pipe()
     fault, fault_inside = os.pipe()
+    inside = ExitStack()
+    inside.callback(os.close, lifeline_inside)
+    inside.callback(os.close, fault_inside)
     try:
-        try:
-            process = subprocess.Popen(
+        with (
+            inside,
+            child(
                 sandbox_argv(command, root, binds, network, lifeline=lifeline_inside, fault=fault_inside),
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=(lifeline_inside, fault_inside),
                 start_new_session=True,
-            )
-        finally:
-            os.close(lifeline_inside)
-            os.close(fault_inside)
-        output = _wait(process, command)
+            ) as process,
+        ):
+            output = _wait(process, command)
         if process.returncode == _SETUP_FAILED and (message := os.read(fault, 1 << 16)):
             raise setup_failed(message)
     finally:
@@ -102,16 +106,12 @@ def sandbox_argv(
 
 
 def _wait(process: subprocess.Popen[bytes], command: Command) -> bytes:
-    """What the command wrote, once it has ended. Whatever happens here kills it."""
-    with process:
-        try:
-            return process.communicate(timeout=command.timeout)[0]
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise timed_out(command, process.communicate()[0]) from None
-        except BaseException:
-            process.kill()
-            raise
+    """What the command wrote, once it has ended. Raises InvarError when its time is up."""
+    try:
+        return process.communicate(timeout=command.timeout)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise timed_out(command, process.communicate()[0]) from None
 
 
 def last_lines(output: bytes) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import IO
 
+from invar.core.children import interrupts_held
 from invar.core.errors import InvarError
 from invar.sandbox.launch import command_failed, sandbox_argv, setup_failed, timed_out, wait_until
 from invar.sandbox.spec import Bind, Command, Completed, Root
@@ -40,14 +41,15 @@ class Session:
         fault, fault_inside = os.pipe()
         try:
             try:
-                self._process = subprocess.Popen(
-                    sandbox_argv(None, root, binds, network, lifeline=inside.fileno(), fault=fault_inside),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    pass_fds=(inside.fileno(), fault_inside),
-                    start_new_session=True,
-                )
+                with interrupts_held():
+                    self._process = subprocess.Popen(
+                        sandbox_argv(None, root, binds, network, lifeline=inside.fileno(), fault=fault_inside),
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL,
+                        pass_fds=(inside.fileno(), fault_inside),
+                        start_new_session=True,
+                    )
             finally:
                 inside.close()
                 os.close(fault_inside)

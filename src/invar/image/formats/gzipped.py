@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from invar.core.children import child
 from invar.core.errors import InvarError
 from invar.image.tools import Tools
 from invar.sandbox.launch import last_lines
@@ -25,11 +26,9 @@ def gzipped(path: Path, tools: Tools) -> Iterator[IO[bytes]]:
     """
     argv = tools.command(["zstd", "--format=gzip", f"-{LEVEL}", "--quiet", "--stdout"])
     with path.open("xb") as file:
-        compressor = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.PIPE, start_new_session=True
-        )
-        assert compressor.stdin is not None and compressor.stderr is not None
-        with compressor:
+        pipe = subprocess.PIPE
+        with child(argv, stdin=pipe, stdout=file, stderr=pipe, start_new_session=True) as compressor:
+            assert compressor.stdin is not None and compressor.stderr is not None
             try:
                 yield compressor.stdin
                 compressor.stdin.close()
@@ -38,9 +37,6 @@ def gzipped(path: Path, tools: Tools) -> Iterator[IO[bytes]]:
             except BrokenPipeError:
                 said = compressor.stderr.read()
                 status = compressor.wait() or 1
-            except BaseException:
-                compressor.kill()
-                raise
     if b"No space left" in said:
         raise OSError(errno.ENOSPC, "no space left", str(path))
     if status != 0:
