@@ -10,8 +10,8 @@ from invar.modules.merge import Loc, join_strings, merge_default, merge_equal, m
 from invar.modules.properties import Definition
 from invar.modules.render import quote_string
 from invar.modules.types.base import OptionType
-from invar.nix.builtins.regex import compiled_ere
 from invar.nix.coerce import coerce_to_string
+from invar.nix.ere import compiled_ere
 from invar.nix.runtime import force
 from invar.nix.values import NixString, Path, Value, context_of, type_name
 
