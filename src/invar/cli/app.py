@@ -30,6 +30,7 @@ VERBS = {
     "console": "invar.cli.machines:console",
     "stop": "invar.cli.machines:stop",
     "check": "invar.cli.machines:check",
+    "cache": "invar.cli.cache:cache",
     "publish": "invar.cli.publish:publish",
     "verify": "invar.cli.verify:verify",
     "images": "invar.cli.images:images",

@@ -93,6 +93,12 @@ def lock(context: click.Context, place: Path, update: bool, dry_run: bool, as_js
     help="Put the image (and image-info.json) there, sparse: a file's name, or a directory. Several formats get a "
     "directory each in it.",
 )
+@click.option(
+    "--export-cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="CACHE",
+    help="Put the system into this directory too, for instances to fetch (see `invar cache`).",
+)
 @engine_options
 @json_option
 @click.pass_context
@@ -102,6 +108,7 @@ def build(
     place: Path,
     formats: tuple[str, ...],
     out: Path | None,
+    export_cache: Path | None,
     engine_name: EngineName | None,
     attribute: str | None,
     as_json: bool,
@@ -125,6 +132,8 @@ def build(
     with session.reporting() as report:
         engines = session.engines(report, engine_name, attribute)
         if engines.of(str(place)) == "nix":
+            if export_cache is not None:
+                raise InvarError("--export-cache is of the native engine", exit_code=ExitCode.USAGE)
             if formats and set(formats) != {"amazon"}:
                 raise InvarError(
                     "--format is of the native engine",
@@ -140,6 +149,8 @@ def build(
         project = engine.project(place)
         wanted = [name for listed in formats for name in listed.split(",")]
         built = engine.build(project, *wanted)
+        if export_cache is not None:
+            engine.put_in_cache(project, built, export_cache)
         paths = copy_artifacts(built.artifacts, out) if out else [artifact.file for artifact in built.artifacts]
     result = build_result(built, paths, report)
     if as_json:

@@ -37,6 +37,7 @@ SINGLE_FILES = (
     "image/erofs.py",
     "image/instance_files.py",
     "image/layer.py",
+    "image/publication.py",
     "image/uki.py",
     "image/verity.py",
     "store/__init__.py",

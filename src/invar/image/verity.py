@@ -110,10 +110,9 @@ def first_wrong_block(image: memoryview, root_hash: bytes, salt: bytes, data_blo
             wrong = next(i for i in range(count) if found[i * DIGEST :][:DIGEST] != expected[i * DIGEST :][:DIGEST])
             level.release()
             return start + wrong
-        expected = bytes(level)
+        if start > 0:
+            expected = bytes(level)
         level.release()
-        if start == 0:
-            return None
     return None
 
 

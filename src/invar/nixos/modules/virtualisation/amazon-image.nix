@@ -15,6 +15,7 @@ in
   imports = [
     ../profiles/headless.nix
     ./ec2-data.nix
+    ./ec2-volumes.nix
   ];
 
   options.amazonImage = {
