@@ -75,13 +75,15 @@ def drive(
     *,
     times: Time | None = None,
     pace: Pace | None = None,
+    tag: bool = True,
 ) -> Result:
     """Drive generation `number`, whose groups are called `group`, until it is at rest or somebody pauses it.
 
-    Raises InvarError when AWS does not answer for `pace.silence`, or when going back makes no progress for
-    `pace.stall`; the generation stays open then, and another call goes on.
+    Without `tag` the groups get no tag with the number: what others declare keeps the tags that they declare. Raises
+    InvarError when AWS does not answer for `pace.silence`, or when going back makes no progress for `pace.stall`; the
+    generation stays open then, and another call goes on.
     """
-    return _Driver(cloud, group, ledger, number, who, report, times or Time(), pace or Pace()).run()
+    return _Driver(cloud, group, ledger, number, who, report, times or Time(), pace or Pace(), tag).run()
 
 
 def pause(cloud: Cloud, group: str, ledger: Ledger, standing: Standing, who: str, now: float) -> None:
@@ -119,6 +121,7 @@ class _Driver:
     report: Report
     times: Time
     pace: Pace
+    tag: bool
     observers: dict[tuple[str, bool], Observer] = field(default_factory=dict)
     evidence: Evidence | None = None
     told: dict[str, str] = field(default_factory=dict)
@@ -251,7 +254,7 @@ class _Driver:
     def _finish(self, standing: Standing) -> bool:
         failed = standing.failed is not None and standing.entry.kind != "rollback"
         number = standing.entry.previous if failed else self.number
-        for region in standing.entry.deployments:
+        for region in standing.entry.deployments if self.tag else ():
             try:
                 tag_group(self.cloud, region, self.group, {TAG_FLEET_GENERATION: str(number)})
             except InvarError as error:
