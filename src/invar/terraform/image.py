@@ -84,7 +84,8 @@ class ImageResource:
             planned |= dict.fromkeys(OF_PUBLISHING, UNKNOWN)
             if is_known(proposed["regions"]):
                 enabled = run(context, Job("regions", {}, "regions", ("regions",))).result
-                faults = not_enabled(proposed["regions"], enabled)
+                places = {region: ("regions", index) for index, region in enumerate(proposed["regions"])}
+                faults = not_enabled(places, enabled)
                 if faults:
                     raise Refused(*faults)
         return Change(planned)

@@ -13,6 +13,7 @@ from invar.terraform.diagnostics import Diagnostic
 from invar.terraform.dispatch import Provider
 from invar.terraform.image import ImageResource
 from invar.terraform.resource import Context, Values
+from invar.terraform.rollout import RolloutResource
 from invar.terraform.schema import STRING, STRINGS, Attribute, Schema
 from invar.terraform.values import is_known
 
@@ -43,7 +44,7 @@ def make_provider(home: Home, stopped: threading.Event) -> Provider:
 
     return Provider(
         schema=SCHEMA,
-        resources={"invar_image": ImageResource()},
+        resources={"invar_image": ImageResource(), "invar_rollout": RolloutResource()},
         data_sources={"invar_image": ImageData(), "invar_system": SystemData(), "invar_user_data": UserData()},
         check=check,
         configure=configure,

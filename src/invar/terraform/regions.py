@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from invar.terraform.diagnostics import Diagnostic
@@ -25,15 +25,15 @@ def region_faults(regions: Any) -> Iterator[Diagnostic]:
             yield Diagnostic(f"{region} is named twice", "", ("regions", index))
 
 
-def not_enabled(regions: Sequence[str], enabled: Sequence[str]) -> tuple[Diagnostic, ...]:
-    """A fault for each region that the account cannot use."""
+def not_enabled(places: Mapping[str, tuple[str | int, ...]], enabled: Sequence[str]) -> tuple[Diagnostic, ...]:
+    """A fault for each region that the account cannot use, at its place."""
     return tuple(
         Diagnostic(
             f"There is no region {region} for this account",
             _near(region, enabled) + "Regions that are off by default are enabled in the account's settings.",
-            ("regions", index),
+            place,
         )
-        for index, region in enumerate(regions)
+        for region, place in places.items()
         if region not in enabled
     )
 

@@ -1,7 +1,8 @@
 """Long work in a process of its own, so that Terraform's Ctrl-C reaches it as an order, not as a signal to everybody.
 
-The child (`invar.terraform.worker`) reads one JSON request and writes one JSON object a line: events, then a result or
-an error. Everything it says goes into a log file that diagnostics name: Terraform itself shows only "Still creating".
+The child (`invar.terraform.worker`) reads one JSON request and writes one JSON object a line: events, then a result, an
+error, or how it was left when it was interrupted. Everything it says goes into a log file that diagnostics name:
+Terraform itself shows only "Still creating".
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ PATIENCE_SECONDS = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One piece of work: `verb` names a function of `invar.terraform.jobs`, `arguments` are plain JSON data.
+    """One piece of work: `verb` names a function of the worker's, `arguments` are plain JSON data.
 
     `attribute` is what a diagnostic points at; `label` names the log.
     """
@@ -72,9 +73,8 @@ def run(context: Context, job: Job) -> Done:
             child.wait()
             watcher.join()
         if context.stopped.is_set() and "result" not in answer:
-            raise Refused(
-                Diagnostic("Interrupted", f"Nothing is half-made; apply again to go on.\nlog: {path}", job.attribute)
-            )
+            left = answer.get("interrupted") or "Nothing is half-made; apply again to go on."
+            raise Refused(Diagnostic("Interrupted", f"{left}\nlog: {path}", job.attribute))
         if "error" in answer:
             raise Refused(of_error(InvarError(**answer["error"]), job.attribute, str(path)))
         if "result" not in answer:

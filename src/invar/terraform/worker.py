@@ -13,6 +13,7 @@ from invar.core.errors import InvarError
 from invar.core.events import Event, Note, Progress, Report, StageFinished, StageStarted, Warned
 from invar.core.home import Home
 from invar.terraform.jobs import JOBS, Bench
+from invar.terraform.rollout_jobs import ROLLOUT_JOBS
 
 
 def main() -> int:
@@ -25,12 +26,13 @@ def main() -> int:
     report = Report(_Lines(out).tell)
     bench = Bench(Home.from_environment(), report, request["account"], tuple(request["mirrors"]))
     try:
-        result = JOBS[request["verb"]](bench, **request["arguments"])
+        result = {**JOBS, **ROLLOUT_JOBS}[request["verb"]](bench, **request["arguments"])
     except InvarError as error:
         told = {"what": error.what, "where": error.where, "why": error.why, "hint": error.hint}
         out.write(json.dumps({"error": told}) + "\n")
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        out.write(json.dumps({"interrupted": str(interrupt)}) + "\n")
         return 130
     except Exception as error:
         traceback.print_exc()
