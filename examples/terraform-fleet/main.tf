@@ -76,16 +76,24 @@ module "web" {
   alarms = { actions = var.alarm_topics }
 }
 
+# Moves the group to the template's new version, waits until every instance has proven the image's digest, and fails when
+# it had to go back.
+resource "invar_rollout" "web" {
+  group            = module.web.group_name
+  launch_templates = { (var.region) = module.web.launch_template }
+  system_digest    = invar_image.web.system_digest
+}
+
 output "system_digest" {
-  description = "What every instance must prove, before its user data is applied."
-  value       = invar_image.web.system_digest
+  description = "What every instance has proven that it booted, before its user data was applied."
+  value       = invar_rollout.web.proven_digest
 }
 
 output "url" {
   value = module.web.url
 }
 
-output "launch_template" {
-  description = "What to roll out."
-  value       = module.web.launch_template
+output "generation" {
+  description = "The rollout's number in the group's ledger."
+  value       = invar_rollout.web.generation
 }

@@ -101,6 +101,8 @@ def test_a_fleet_is_planned_with_its_digest_and_checked_user_data(example: Examp
     assert len(planned(project, "aws_subnet")) == 4
     [group] = planned(project, "aws_autoscaling_group")
     assert group["health_check_type"] == "ELB" and group["instance_refresh"] == []
+    [rollout] = planned(project, "invar_rollout")
+    assert rollout["system_digest"] == image["system_digest"] and list(rollout["launch_templates"]) == [REGION]
 
 
 @pytest.mark.build
