@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from invar.core.home import Home
+
+# How long an example takes depends on who else uses the machine.
+settings.register_profile("invar", deadline=None)
+settings.load_profile("invar")
 
 ROOT = Path(__file__).resolve().parent.parent
 

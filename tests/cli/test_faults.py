@@ -6,6 +6,7 @@ import errno
 import os
 from pathlib import Path
 
+import click
 import pytest
 
 from invar.cli.context import told
@@ -38,3 +39,13 @@ def test_a_fault_of_invars_own_leaves_its_trace_in_a_file(capsys: pytest.Capture
 
 def test_an_interrupt_is_130(capsys: pytest.CaptureFixture[str]) -> None:
     assert said_of(KeyboardInterrupt(), capsys)[0] == 130
+
+
+def test_an_exit_code_of_a_verb_is_its_own() -> None:
+    @told
+    def verb() -> None:
+        click.get_current_context().exit(3)
+
+    with click.Context(click.Command("verb")), pytest.raises(click.exceptions.Exit) as ended:
+        verb()
+    assert ended.value.exit_code == 3

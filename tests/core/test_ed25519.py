@@ -42,7 +42,7 @@ def test_vectors_of_the_rfc(key: str, message: str, signature: str) -> None:
     assert not verify(public, content + b"x", signed)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.binary(min_size=32, max_size=32), message=st.binary(max_size=300), bit=st.integers(0, 511))
 def test_agrees_with_cryptography(seed: bytes, message: bytes, bit: int) -> None:
     secret = Ed25519PrivateKey.from_private_bytes(seed)

@@ -246,7 +246,7 @@ def consistent(choice: Choice, chosen: set[str]) -> bool:
     return True
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(PACKAGE, min_size=6, max_size=6), st.sets(st.sampled_from(NAMES), min_size=1, max_size=3))
 def test_a_set_is_found_if_and_only_if_there_is_one(packages: list[dict[str, str]], requests: set[str]) -> None:
     text = ""

@@ -81,7 +81,7 @@ def check(name: str, raw: Path) -> Path:
 
 @needs_qemu_img
 @every_writer
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(runs=st.dictionaries(st.integers(0, 2000), st.integers(1, 30), max_size=8))
 def test_qemu_reads_the_same_disk(tmp_path_factory: pytest.TempPathFactory, name: str, runs: dict[int, int]) -> None:
     pieces = {first * 50_000: b"invar" * 10_000 * count for first, count in sorted(runs.items())}

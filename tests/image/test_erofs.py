@@ -92,7 +92,7 @@ def check_with_fsck(image: bytes) -> None:
 
 
 @needs_mount
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(roots)
 def test_the_kernel_reads_the_tree_that_was_written(root: Directory) -> None:
     with mounted(build(root)) as point:
@@ -100,7 +100,7 @@ def test_the_kernel_reads_the_tree_that_was_written(root: Directory) -> None:
 
 
 @needs_fsck
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(roots)
 def test_fsck_finds_nothing(root: Directory) -> None:
     check_with_fsck(build(root))
@@ -123,7 +123,7 @@ def test_the_kernel_finds_every_name_in_a_directory_of_many_blocks() -> None:
         assert read_back(point) == root
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(roots)
 def test_equal_trees_are_equal_bytes_whatever_order_they_were_made_in(root: Directory) -> None:
     def reversed_tree(node: Node) -> Node:

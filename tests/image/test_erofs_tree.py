@@ -48,7 +48,7 @@ def flat(directory: Directory, prefix: str = "") -> tuple[Tree, set[str]]:
     return tree, whiteouts
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(entries=st.dictionaries(names, trees, max_size=6))
 def test_what_was_written_is_found(tmp_path_factory: pytest.TempPathFactory, entries: dict[str, File]) -> None:
     root = Directory(dict(entries))

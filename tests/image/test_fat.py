@@ -69,7 +69,7 @@ def test_files_come_back_with_their_long_names(tmp_path: Path) -> None:
 
 
 @needs_fsck
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(file_sets)
 def test_fsck_finds_nothing_whatever_the_names(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]

@@ -65,7 +65,7 @@ def test_a_file_system_of_mkfs_is_read(tmp_path: Path) -> None:
         assert found["EFI/A long Name.efi"].content(read) == content.read_bytes()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data())
 def test_altered_bytes_give_an_error_or_other_files_but_nothing_else(data: st.DataObject) -> None:
     disk = Sparse({**FILES, "many": random.Random(3).randbytes(40_000)})

@@ -8,7 +8,7 @@ import os
 import tarfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from invar.image.tree import Node, Tree, ordered, read_tree, text_file, write_tar
@@ -77,7 +77,6 @@ def test_capabilities_travel_as_an_extended_attribute() -> None:
     assert headers["SCHILY.xattr.security.capability"].encode("utf-8", "surrogateescape") == value
 
 
-@settings(deadline=None)
 @given(st.lists(NAMES, max_size=6), NAMES)
 def test_any_names_survive(directories: list[str], target: str) -> None:
     tree: Tree = {"": Node("directory")}
@@ -95,7 +94,6 @@ def test_any_names_survive(directories: list[str], target: str) -> None:
     assert names == ["." if path == "" else f"./{path}" for path in ordered(tree)]
 
 
-@settings(deadline=None)
 @given(st.permutations(["", "a", "a/b", "a.b", "a-b", "ä", "z"]))
 def test_the_order_is_the_trees_own(names: list[str]) -> None:
     tree: Tree = {name: Node("directory") for name in names}

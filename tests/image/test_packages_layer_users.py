@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from invar.image.debian_users import FIXED, HASHED, apply_to_group, apply_to_passwd, assign_numbers, renumber
@@ -17,7 +17,6 @@ def test_fixed_numbers_are_apart_from_one_another_and_from_hashed_ones() -> None
     assert all(101 <= number < 200 for number in FIXED.values())
 
 
-@settings(deadline=None)
 @given(NAMES)
 def test_numbers_are_unique_and_in_their_range(names: list[str]) -> None:
     numbers = assign_numbers(names)
@@ -26,7 +25,6 @@ def test_numbers_are_unique_and_in_their_range(names: list[str]) -> None:
     assert all(number in HASHED or number == FIXED.get(name) for name, number in numbers.items())
 
 
-@settings(deadline=None)
 @given(NAMES)
 def test_the_order_of_installation_does_not_matter(names: list[str]) -> None:
     assert assign_numbers(names) == assign_numbers(reversed(names))

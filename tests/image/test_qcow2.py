@@ -38,7 +38,7 @@ def check(raw: Path, qcow2: Path) -> None:
 
 
 @needs_qemu_img
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.dictionaries(st.integers(0, 2000), st.integers(1, 3), max_size=8))
 def test_qemu_reads_the_same_disk(tmp_path_factory: pytest.TempPathFactory, runs: dict[int, int]) -> None:
     scratch = tmp_path_factory.mktemp("qcow2")

@@ -22,7 +22,7 @@ def make(path: Path, size: int, pieces: list[tuple[int, bytes]]) -> None:
             file.write(data)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     pieces=st.lists(st.tuples(st.integers(0, 3 * MIB), st.integers(1, 9000).map(lambda size: b"x" * size)), max_size=6),
     offset=st.integers(0, 64).map(lambda block: block * 4096),

@@ -58,7 +58,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
         append_hash_tree(image, SALT)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(blocks=st.integers(1, 300), salt=st.binary(max_size=64), data=st.data())
 def test_every_flipped_bit_is_found_where_it_is(blocks: int, salt: bytes, data: st.DataObject) -> None:
     content = pattern(blocks)

@@ -38,7 +38,7 @@ def test_an_unaltered_layer_gives_its_root_hash(blocks: int) -> None:
     assert check(content, blocks) == LayerOutcome(root, True, ())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(blocks=st.sampled_from([1, 2, 128, 129, 300, 700]), data=st.data(), seed=st.integers(0, 9))
 def test_any_flipped_bit_is_found_in_its_piece(blocks: int, data: st.DataObject, seed: int) -> None:
     root, content = layer(blocks)

@@ -36,7 +36,7 @@ def test_a_prefix_stands_before_every_path() -> None:
 Property = tuple[int, int, bool]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.sampled_from([10, 50, 100, 1000]), st.sampled_from([500, 1000, 1500]), st.booleans())))
 def test_lists_merge_as_priority_order_and_conditions_say(properties: list[Property]) -> None:
     """Of the definitions whose condition holds, those of the lowest priority remain, stably sorted by order."""

@@ -50,7 +50,6 @@ NOT_COMPARED = frozenset(
 @settings(
     max_examples=60 if LONG else 3,
     phases=[Phase.generate],
-    deadline=None,
     derandomize=not LONG,
     database=None,
 )

@@ -52,13 +52,13 @@ def survives(text: str) -> None:
 
 
 @given(SOUP | st.text(max_size=60))
-@settings(max_examples=20_000 if LONG else 700, deadline=None, derandomize=not LONG, database=None)
+@settings(max_examples=20_000 if LONG else 700, derandomize=not LONG, database=None)
 def test_token_soup(text: str) -> None:
     survives(text)
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=3_000 if LONG else 150, deadline=None, derandomize=not LONG, database=None)
+@settings(max_examples=3_000 if LONG else 150, derandomize=not LONG, database=None)
 def test_broken_programs(seed: int) -> None:
     random = Random(seed)
     (text,) = programs(random, 1)

@@ -44,7 +44,7 @@ def test_documents_are_the_envelope() -> None:
     assert json.loads(generation_document("ab" * 32, "https://c"))["invar"]["cache"] == "https://c"
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.binary(max_size=200).map(lambda data: data + b"\n"))
 def test_what_was_signed_comes_back(content: bytes) -> None:
     assert verified(signed(content), [OTHER, KEY]) == content
