@@ -42,11 +42,11 @@ def judge(
     """
     late = age > health.within
     if proof is None:
-        if not new:
-            return Verdict("kept", "it ran before, and gives no proof now")
-        if late:
+        if not late:
+            return Verdict("pending", "no proof yet")
+        if new:
             return Verdict("failed", f"no proof of what it runs within {health.within} s")
-        return Verdict("pending", "no proof yet")
+        return Verdict("kept", "it ran before, and gives no proof now")
     if proof.instance_id is not None and proof.instance_id != instance:
         return Verdict("failed", f"its proof is that of {proof.instance_id}")
     bad = [layer for layer in proof.layers if layer.state != "verified"]
