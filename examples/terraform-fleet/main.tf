@@ -31,6 +31,11 @@ variable "alarm_topics" {
 
 provider "aws" {
   region = var.region
+
+  # Rollouts tag the group while they hold it.
+  ignore_tags {
+    key_prefixes = ["invar:"]
+  }
 }
 
 # Built at plan, so that the digest is known; published at apply.
