@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from base64 import b64decode
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from invar import __version__
 from invar.aws.client import Cloud
 from invar.aws.images import find_images
 from invar.localcloud.process import control
@@ -288,3 +290,19 @@ def test_a_missing_invar_is_told(make_project: Callable[[str], Project]) -> None
     lost = Project(project.directory, {**project.environment, "INVAR_COMMAND": "/nowhere/invar"})
     failed = lost.run("plan")
     assert failed.code == 1 and "needs the command invar" in " ".join(failed.text.split())
+
+
+def test_an_invar_of_another_version_is_told(make_project: Callable[[str], Project]) -> None:
+    project = make_project('data "invar_image" "web" {\n name = "a"\n regions = ["us-east-1"]\n}')
+    plugins = next(project.directory.glob("terraform.d/plugins/*/invar/invar"))
+    before, older = plugins / __version__, plugins / "0.0.9"
+    before.rename(older)
+    for launcher in older.glob("*/terraform-provider-invar_v*"):
+        launcher.write_text(launcher.read_text().replace(f"serve {__version__}", "serve 0.0.9"))
+        launcher.rename(launcher.with_name("terraform-provider-invar_v0.0.9"))
+    shutil.rmtree(project.directory / ".terraform")
+    (project.directory / ".terraform.lock.hcl").unlink()
+    failed = project.run("init", "-input=false")
+    told = failed.text if failed.code else project.run("plan").text
+    said = " ".join(told.replace("│", " ").split())
+    assert "version 0.0.9" in said and f"starts is {__version__}" in said and "invar terraform install" in said

@@ -66,6 +66,6 @@ def serve(context: click.Context, version: str) -> None:
         check_version(version)
         serve_provider(home, lambda stopped: make_provider(home, stopped))
     except InvarError as error:
-        # Terraform shows what a plugin says on standard output instead of its first line, and nothing else.
-        click.echo(str(error))
+        # Of what a plugin says on standard output in place of the handshake's line, Terraform shows one line.
+        click.echo("; ".join(line.strip() for line in str(error).splitlines()))
         context.exit(error.exit_code)
