@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 
 from invar.aws.client import Cloud
+from invar.core.errors import InvarError
+from invar.fleet.given import Given, begin_given, ledger_of
+from invar.fleet.ledger import Mark
+from invar.fleet.spec import Policy
 from invar.fleet.tags import CONFIGURATION, GENERATION, SYSTEM
 from invar.localcloud.process import control
 from invar.localcloud.record import CloudRecord
@@ -32,14 +36,14 @@ class Account:
     record: CloudRecord
     templates: dict[str, str]
 
-    def version(self, number: int) -> None:
-        """A published generation, and a version of the same number that launches it."""
+    def version(self, number: int, *, ours: bool = True) -> None:
+        """A published generation, or an image of others, and a version of the same number that launches it."""
         for region in REGIONS:
             ec2 = self.cloud.ec2(region)
             ebs = self.cloud.ebs(region)
             snapshot = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
             ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=0)
-            tags = {CONFIGURATION: GROUP, GENERATION: str(number), SYSTEM: digest(number)}
+            tags = {CONFIGURATION: GROUP, GENERATION: str(number), SYSTEM: digest(number)} if ours else {"by": "hand"}
             image = ec2.register_image(
                 Name=f"{GROUP}-{number}",
                 Architecture="x86_64",
@@ -82,6 +86,12 @@ class Account:
     def versions(self) -> set[tuple[str, str]]:
         """What serves: region and version."""
         return {(region, version) for region in REGIONS for version in self.serving(region)}
+
+    def given(self, version: int) -> Given:
+        """What `text` asks for, as the rollout has it."""
+        targets = {region: (self.templates[region], str(version)) for region in REGIONS}
+        policy = Policy(REGIONS, 50, (), 0, 100, 200, 0, 0, (), automatic_rollback=True, window=None)
+        return Given(GROUP, targets, REGIONS, policy, checks=True, within=900)
 
     def text(self, version: str, more: str = "pause = 0") -> str:
         """A project that rolls both regions to a version."""
@@ -208,6 +218,34 @@ def test_a_group_that_somebody_moved_is_moved_back(account: Account, make_projec
     project.succeed("apply", "plan.bin")
     assert "No changes" in project.succeed("plan")
     assert account.group(REGIONS[1])["LaunchTemplate"]["Version"] == "1"
+
+
+def test_one_rollout_goes_at_a_time_and_whoever_wants_the_same_takes_it_over(account: Account) -> None:
+    account.version(1)
+    account.version(2)
+    account.run(size=0)
+    ledger = ledger_of(account.cloud, REGIONS[0], GROUP)
+
+    def begin(version: int) -> int | None:
+        return begin_given(account.cloud, ledger, account.given(version), "me", time.time(), digest(version))
+
+    assert begin(1) == begin(1) == 1
+    ledger.close(1, Mark("done", "me", time.time()))
+    assert begin(1) is None
+    assert begin(2) == begin(2) == 2
+    with pytest.raises(InvarError, match="generation 2 of web is under way") as busy:
+        begin(1)
+    assert "apply the same versions to take it over" in str(busy.value)
+
+
+def test_a_group_without_a_way_back_is_not_rolled(account: Account) -> None:
+    account.version(1, ours=False)
+    account.version(2)
+    account.run(size=0)
+    ledger = ledger_of(account.cloud, REGIONS[0], GROUP)
+    with pytest.raises(InvarError, match="no way back to what web runs now"):
+        begin_given(account.cloud, ledger, account.given(2), "me", time.time(), None)
+    assert not ledger.history().standings
 
 
 @pytest.mark.parametrize(
