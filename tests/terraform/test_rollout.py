@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -175,7 +176,7 @@ def test_groups_are_adopted_rolled_put_back_when_an_instance_lies_and_rolled_aga
     assert account.versions() == {(region, "3") for region in REGIONS}
 
 
-def test_an_interrupted_rollout_is_paused_and_goes_on_or_back_as_the_next_apply_says(
+def test_a_rollout_that_is_interrupted_or_left_alone_pauses_and_the_next_apply_says_where_it_goes(
     account: Account, make_project: Callable[[str], Project]
 ) -> None:
     account.version(1)
@@ -196,7 +197,7 @@ def test_an_interrupted_rollout_is_paused_and_goes_on_or_back_as_the_next_apply_
     assert project.state()["invar_rollout.web"]["generation"] == 1
     assert account.versions() == {(region, "1") for region in REGIONS}
 
-    interrupt(project, account, "2")
+    kill(project, account, "2")
     project.write(account.text("2"))
     project.succeed("apply", "-auto-approve")
     assert project.state()["invar_rollout.web"]["generation"] == 3
@@ -288,13 +289,32 @@ def test_what_cannot_be_rolled_is_told(account: Account, make_project: Callable[
 
 def interrupt(project: Project, account: Account, version: str) -> None:
     """Ctrl-C during a rollout's pause after its canary."""
+    stopped = project.interrupt(begin_canary(project, account, version))
+    assert stopped.code == 1 and "Interrupted" in stopped.text and "is paused: EC2" in flat(stopped.text), stopped.text
+
+
+def kill(project: Project, account: Account, version: str) -> None:
+    """Terraform is killed then, and the provider left alone."""
+    process = begin_canary(project, account, version)
+    process.kill()
+    process.communicate()
+    ledger = ledger_of(account.cloud, REGIONS[0], GROUP)
+    wait_until(lambda: (newest := ledger.history().newest) is not None and newest.paused)
+
+
+def begin_canary(project: Project, account: Account, version: str) -> subprocess.Popen[str]:
+    """An apply whose rollout pauses after its canary."""
     project.write(account.text(version, "pause = 10"))
     process = project.begin("apply", "-auto-approve")
+    wait_until(lambda: account.serving(REGIONS[0]) == ["1", version])
+    return process
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 120
-    while account.serving(REGIONS[0]) != ["1", version] and time.monotonic() < deadline:
+    while not reached():
+        assert time.monotonic() < deadline
         time.sleep(0.2)
-    stopped = project.interrupt(process)
-    assert stopped.code == 1 and "Interrupted" in stopped.text and "is paused: EC2" in flat(stopped.text), stopped.text
 
 
 def flat(text: str) -> str:
