@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,15 +73,19 @@ def active() -> Active:
 
 
 def true_digest(booted: Booted, generation: Generation) -> str:
-    """The digest of what was booted, made anew: one that the command line only claims tells of no edited parameter."""
+    """The digest of what was booted, made anew: one that the command line only claims tells of no edited parameter.
+
+    Kernel and initrd are those that the boot entry was found to have (boot_files.py), else those of the record.
+    """
     if not generation.kernel_sha256:
         return booted.digest
+    found: dict[str, Any] = state.read_json(state.BOOT_FILES) if state.BOOT_FILES.exists() else {}
     return system_digest_of(
         booted.cmdline,
         packages=booted.layers["packages"][0],
         config=booted.layers["config"][0],
-        kernel_sha256=generation.kernel_sha256,
-        initrd_sha256=generation.initrd_sha256,
+        kernel_sha256=found.get("kernel", generation.kernel_sha256),
+        initrd_sha256=found.get("initrd", generation.initrd_sha256),
     )
 
 
@@ -174,13 +178,7 @@ def kernel_sha256(section: bytes, booted: Booted, initrd_sha256: str) -> str:
     How many of them are the kernel's own is not written anywhere: it is the length with which the system digest comes
     out. Where it does with none, something was altered, and the whole section counts.
     """
-    end = len(section)
-    shortest = max(end - _FILE_ALIGNMENT, len(section.rstrip(b"\0")), 0)
-    hasher = hashlib.sha256(section[:shortest])
-    for length in range(shortest, end + 1):
-        found = hasher.copy()
-        found.update(section[shortest:length])
-        sha256 = found.hexdigest()
+    for sha256 in possible_sha256(section):
         made = system_digest_of(
             booted.cmdline,
             packages=booted.layers["packages"][0],
@@ -191,6 +189,17 @@ def kernel_sha256(section: bytes, booted: Booted, initrd_sha256: str) -> str:
         if made == booted.digest:
             return sha256
     return hashlib.sha256(section).hexdigest()
+
+
+def possible_sha256(section: bytes) -> Iterator[str]:
+    """The SHA-256 of a section's file for every length that it may have, the whole section's last."""
+    end = len(section)
+    shortest = max(end - _FILE_ALIGNMENT, len(section.rstrip(b"\0")), 0)
+    hasher = hashlib.sha256(section[:shortest])
+    for length in range(shortest, end + 1):
+        found = hasher.copy()
+        found.update(section[shortest:length])
+        yield found.hexdigest()
 
 
 def _layer(kind: Any, booted: Booted) -> LayerRecord:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Event, Note, Report, Warned
-from invar.machine import active, boot_entries, generations, state
+from invar.machine import active, boot_entries, boot_files, generations, state
 from invar.machine.generations import Generation
 from invar.machine.settings import read_settings
 
@@ -65,6 +65,8 @@ def settle_entries(booted: Generation, report: Report) -> bool:
             return False
         for path in boot_entries.leftovers(esp):
             path.unlink(missing_ok=True)
+        if altered := boot_files.look_once(esp):
+            say(altered)
         known = {one.number: one for one in generations.read_all()}
         for entry in boot_entries.read_entries(esp):
             found = known.get(entry.number)
