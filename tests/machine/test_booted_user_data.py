@@ -97,6 +97,11 @@ class Cache:
     def address(self) -> str:
         return f"http://169.255.0.1:{self.server.port}"
 
+    @property
+    def asked(self) -> str:
+        """The line of a configuration that names it."""
+        return f'invar.cache.url = [ "{self.address}" ];'
+
 
 @pytest.fixture(scope="module")
 def cache(home: Home, node: Node, project: Path) -> Iterator[Cache]:
@@ -294,6 +299,25 @@ def test_the_next_boot_takes_it_too(node: Node, cache: Cache) -> None:
     proof = node.proof()
     assert (proof.booted_digest, proof.active_digest, proof.refused) == (cache.other_digest, cache.other_digest, None)
     assert node.run("jq --version").code == 0
+
+
+@pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots once more")
+def test_another_initrd_is_fetched_and_started_by_a_reboot(home: Home, node: Node, project: Path, cache: Cache) -> None:
+    text = OTHER_PACKAGES.replace("with jq", "rebooted").replace(
+        "}\n", f'  boot.initrd.availableKernelModules = [ "dm_crypt" ];\n  {cache.asked}\n}}\n'
+    )
+    (project / "initrd.nix").write_text(text)
+    exported = succeed("cache", "export", cache.directory, project / "initrd.nix", "--json", home=home).json()
+    digest = exported["system_digest"]
+    planned = node.run(f"invar dry-run --generation {digest} --cache {cache.address} --json")
+    assert (planned.json()["way"], planned.json()["digest"]) == ("reboot", digest)
+    before = node.proof()
+    node.apply(generation_document(digest))
+    node.await_user_data(lambda said: said.splitlines()[0] != before.boot_id)
+    proof = node.proof()
+    assert (proof.booted_digest, proof.active_digest, proof.refused) == (digest, digest, None)
+    assert node.page() == "role rebooted"
+    assert "0 files" in node.run("echo $(ls /var/lib/invar/downloads | wc -l) files").out
 
 
 def test_host_keys_of_user_data_become_the_machines(node: Node, tmp_path: Path) -> None:

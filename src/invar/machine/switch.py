@@ -176,6 +176,9 @@ def install(target: Target, started: Generation, mode: Mode, report: Report) -> 
             with report.stage("boot entry"):
                 boot_entries.add(esp, generation.number, uki, left=settings.boot_tries)
                 generations.write(replace(generation, bootable=True))
+            for path in (target.boot_files.kernel, target.boot_files.initrd):
+                if path is not None:
+                    path.unlink(missing_ok=True)
     went_live = mode == "switch" and live
     return Switched(generation.number, generation.digest, went_live, not went_live, units, files, target.way)
 
