@@ -301,6 +301,24 @@ def test_the_next_boot_takes_it_too(node: Node, cache: Cache) -> None:
     assert node.run("jq --version").code == 0
 
 
+@pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots twice more")
+def test_a_published_system_that_fails_its_checks_is_left_by_itself(
+    home: Home, node: Node, project: Path, cache: Cache
+) -> None:
+    (project / "unhealthy.nix").write_text(FAILS_ITS_CHECK.decode())
+    succeed("lock", project / "unhealthy.nix", home=home)
+    exported = succeed("cache", "export", cache.directory, project / "unhealthy.nix", "--json", home=home).json()
+    planned = node.run(f"invar dry-run --generation {exported['system_digest']} --json")
+    assert planned.json()["way"] == "soft-reboot"
+    before = node.proof()
+    node.apply(generation_document(exported["system_digest"]))
+    node.await_user_data(lambda said: said.splitlines()[0] != before.boot_id)
+    proof = node.proof()
+    assert (proof.active_digest, proof.booted_digest) == (before.active_digest, before.active_digest)
+    assert "did not come up" in (proof.refused or "")
+    assert "failed its checks" in node.console() and "going back to the last good generation" in node.console()
+
+
 @pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots once more")
 def test_another_initrd_is_fetched_and_started_by_a_reboot(home: Home, node: Node, project: Path, cache: Cache) -> None:
     text = OTHER_PACKAGES.replace("with jq", "rebooted").replace(
