@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from command import invar, succeed
 from invar.core.home import Home
@@ -107,15 +108,20 @@ class Cache:
 def cache(home: Home, node: Node, project: Path) -> Iterator[Cache]:
     directory = project.with_name("cache")
     directory.mkdir()
+    key = project.with_name("key.pem")
+    key.write_bytes(SECRET.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    key.chmod(0o600)
     with CacheServer(directory) as server:
         asked = f'invar.cache.url = [ "http://169.255.0.1:{server.port}" ];'
-        same = f'{{ imports = [ ./configuration.nix ]; invar.parameters.role = "published"; {asked} }}\n'
+        trusts = f'invar.userData.trustedKeys = [ "{KEY}" ];'
+        same = f'{{ imports = [ ./configuration.nix ]; invar.parameters.role = "published"; {asked} {trusts} }}\n'
         other = OTHER_PACKAGES.replace("}\n", f"  {asked}\n}}\n")
         exported = []
         for name, text in (("same.nix", same), ("other.nix", other)):
             (project / name).write_text(text)
             succeed("lock", project / name, home=home)
-            exported.append(succeed("cache", "export", directory, project / name, "--json", home=home).json())
+            command = ("cache", "export", directory, project / name, "--key", key, "--json")
+            exported.append(succeed(*command, home=home).json())
         yield Cache(server, directory, exported[0]["system_digest"], other, exported[1]["system_digest"])
 
 
@@ -281,7 +287,7 @@ def test_a_configuration_of_other_packages_is_fetched_and_started_by_a_soft_rebo
     """Without a restart of the kernel: what the cache has of this configuration was built elsewhere."""
     assert node.run("jq --version").code != 0
     before = node.proof()
-    node.apply(cache.other_packages.encode())
+    node.apply(signed(cache.other_packages.encode()))
     # The state that is asked for first may still be that of before.
     node.await_user_data(lambda said: node.run("systemctl show -P SoftRebootsCount", 60).out.strip() == "1")
     node.await_user_data()

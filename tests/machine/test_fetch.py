@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.image.publication import (
     BootFile,
     Publication,
+    configuration_document,
     configuration_path,
     initrd_path,
     kernel_path,
@@ -26,6 +28,7 @@ from invar.machine.cache_source import Source, source_of
 from invar.machine.fetch import Fetched, find_configuration, find_publication
 from invar.machine.generations import Generation, LayerRecord
 from invar.store.build_cache import BuildCache
+from invar.system.user_data import PublicKey, Signature, message_to_sign, with_signature
 from machine.cache_server import CacheServer
 
 SALT = b"\x5a" * 32
@@ -204,11 +207,36 @@ def test_no_room_is_told_before_anything_is_fetched(cache: Cache, monkeypatch: p
 def test_what_a_configuration_was_built_to(cache: Cache) -> None:
     asked, warnings = "cd" * 32, list[str]()
     report = Report(lambda event: warnings.append(str(event)))
-    assert find_configuration(asked, [cache.source], report) is None
-    cache.files.put(configuration_path(asked), cache.publication.digest.encode() + b"\n")
-    assert (
-        find_configuration(asked, [source_of("http://127.0.0.1:1"), cache.source], report) == cache.publication.digest
-    )
-    cache.files.put(configuration_path(asked), b"<html>not found</html>")
-    assert find_configuration(asked, [cache.source], report) is None
+    local = source_of(f"file://{cache.files.directory}")
+    assert find_configuration(asked, [local], [], report) is None
+    answer = configuration_document(asked, cache.publication.digest)
+    cache.files.put(configuration_path(asked), answer)
+    gone = source_of("http://127.0.0.1:1")
+    assert find_configuration(asked, [gone, local], [], report) == cache.publication.digest
+    for wrong in (b"<html>not found</html>", answer.replace(b"cd", b"ce"), answer[:-9], answer + answer):
+        cache.files.put(configuration_path(asked), wrong)
+        assert find_configuration(asked, [local], [], report) is None
     assert any("is no digest" in text for text in warnings)
+
+
+def test_what_a_cache_says_of_a_configuration_is_believed_by_key_or_by_who_it_is(cache: Cache) -> None:
+    asked, digest, report = "cd" * 32, cache.publication.digest, Report()
+    local, place = source_of(f"file://{cache.files.directory}"), configuration_path(asked)
+    answer = configuration_document(asked, digest)
+    secrets = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2)]
+    keys = [PublicKey(secret.public_key().public_bytes_raw()) for secret in secrets]
+    signed = [
+        with_signature(answer, Signature(key.id, secret.sign(message_to_sign(answer))))
+        for key, secret in zip(keys, secrets, strict=True)
+    ]
+    cache.files.put(place, answer)
+    assert find_configuration(asked, [cache.source], [], report) is None
+    assert find_configuration(asked, [local], keys, report) is None
+    cache.files.put(place, signed[1])
+    assert find_configuration(asked, [local], [], report) == digest
+    assert find_configuration(asked, [cache.source], keys[:1], report) is None
+    assert find_configuration(asked, [cache.source], keys, report) == digest
+    cache.files.put(place, signed[1].replace(digest.encode(), b"ef" * 32))
+    assert find_configuration(asked, [local, cache.source], keys, report) is None
+    cache.files.put(configuration_path("ce" * 32), signed[1])
+    assert find_configuration("ce" * 32, [local], keys, report) is None

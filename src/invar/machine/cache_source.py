@@ -40,9 +40,10 @@ class Broken(Exception):
 
 
 class Source(Protocol):
-    """A build cache. `address` is for people."""
+    """A build cache. `address` is for people. `authentic`: nobody on the way can answer in its place."""
 
     address: str
+    authentic: bool
 
     def open(self, name: str, offset: int) -> AbstractContextManager[tuple[int, Iterator[bytes]]]:
         """The offset at which the answer begins, and its bytes. Raises Absent, Broken, also while they are read."""
@@ -54,6 +55,7 @@ class Directory:
 
     def __init__(self, address: str, path: Path) -> None:
         self.address = address
+        self.authentic = True
         self._path = path
 
     @contextmanager
@@ -75,6 +77,7 @@ class Web:
     def __init__(self, address: str, place: str | None = None) -> None:
         self.address = address
         self._place = (place or address).rstrip("/")
+        self.authentic = self._place.startswith("https:")
 
     @contextmanager
     def open(self, name: str, offset: int) -> Iterator[tuple[int, Iterator[bytes]]]:

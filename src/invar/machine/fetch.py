@@ -21,8 +21,8 @@ from invar.image.publication import (
     Publication,
     configuration_path,
     initrd_path,
-    is_digest,
     kernel_path,
+    read_configuration_document,
     read_publication,
     system_path,
 )
@@ -30,6 +30,7 @@ from invar.image.verity import verify
 from invar.machine import state
 from invar.machine.cache_source import Absent, Broken, Source
 from invar.machine.generations import Generation, LayerRecord
+from invar.system.user_data import PublicKey, split_signature, verified
 
 DOWNLOADS = state.STATE / "downloads"
 """What is on its way here, and kernels and initrds until they are in a boot entry."""
@@ -82,19 +83,28 @@ def find_publication(digest: str, sources: Sequence[Source]) -> tuple[Publicatio
     )
 
 
-def find_configuration(configuration_digest: str, sources: Sequence[Source], report: Report) -> str | None:
-    """The digest of the system that a configuration was last built to, as the first cache that knows tells it."""
+def find_configuration(
+    configuration_digest: str, sources: Sequence[Source], trusted: Sequence[PublicKey], report: Report
+) -> str | None:
+    """The digest of the system that a configuration was last built to, as the first cache that is believed tells it.
+
+    Nothing but trust proves that: a signature by one of the keys, or, where there are no keys, who the cache is.
+    """
     for source in sources:
         try:
-            text = _small(source, configuration_path(configuration_digest)).decode("ascii", "replace").strip()
+            text = _small(source, configuration_path(configuration_digest))
+            if trusted:
+                text = verified(text, trusted)
+            elif not source.authentic:
+                raise InvarError("plain http is not believed without a signature")
+            digest = read_configuration_document(split_signature(text)[0], configuration_digest)
+            if digest is not None:
+                return digest
+            report.warn(f"{source.address}: what it says of configuration {configuration_digest[:12]} is no digest")
         except Absent:
             continue
-        except Broken as error:
-            report.warn(f"{source.address}: {error}")
-            continue
-        if is_digest(text):
-            return text
-        report.warn(f"{source.address}: what it says of configuration {configuration_digest[:12]} is no digest")
+        except (Broken, InvarError) as error:
+            report.warn(f"{source.address}, of configuration {configuration_digest[:12]}: {error}")
     return None
 
 

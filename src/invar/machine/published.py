@@ -15,12 +15,14 @@ from invar.machine.boot_target import BootFiles
 from invar.machine.cache_source import Broken, Source, source_of
 from invar.machine.fetch import fetch, find_configuration, find_publication
 from invar.machine.generations import Generation
+from invar.machine.instance import read_instance
 from invar.machine.layer_source import image_of
 from invar.machine.prepare import OtherImage
 from invar.machine.settings import read_settings
 from invar.machine.target import Target
 from invar.nixos.names import EmptyUniverse
 from invar.system.evaluate import evaluate
+from invar.system.user_data import PublicKey
 
 
 def by_digest(digest: str, caches: Sequence[str], started: Generation, report: Report) -> Generation | Target:
@@ -50,9 +52,10 @@ def by_configuration(
     sources = _sources((), report)
     evaluation = evaluate(configuration, EmptyUniverse(), report, cache_dir=state.CODE_CACHE)
     asked = evaluation.system.spec_digest
-    digest = find_configuration(asked, sources, report)
+    trusted = [PublicKey.parse(key) for key in read_instance().trusted_keys]
+    digest = find_configuration(asked, sources, trusted, report)
     if digest is None:
-        refusal.why = f"nor has a build cache ({', '.join(caches)}) a system of configuration {asked[:12]}"
+        refusal.why = f"nor do the build caches ({', '.join(caches)}) tell of a system of configuration {asked[:12]}"
         raise refusal
     report.note(f"configuration {asked[:12]} was built to system {digest[:12]}")
     known = generations.read_all()

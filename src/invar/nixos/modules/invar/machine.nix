@@ -26,8 +26,8 @@ in
       example = [ "https://cache.example.org/web" "s3://example-invar-cache/web" ];
       description = ''
         Build caches (`invar cache export`) that instances fetch published systems from, in this order. What is fetched by digest is
-        proven by that digest, whoever serves it. What a configuration with other packages was built to is taken on the cache's word: name
-        none that others can write to.
+        proven by that digest, whoever serves it. What a configuration with other packages was built to must be signed where
+        invar.userData.trustedKeys has keys; without keys it is the word of the cache that counts, and plain http is not believed.
       '';
     };
     boot.tries = mkOption {
