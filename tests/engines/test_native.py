@@ -10,6 +10,9 @@ import pytest
 
 from command import copy_example, invar, succeed
 from invar.core.home import Home
+from invar.image.publication import initrd_path, kernel_path, read_publication
+from invar.image.verity import verify
+from invar.system.user_data import PublicKey, verified
 
 pytestmark = pytest.mark.build
 
@@ -42,6 +45,30 @@ def test_a_second_build_does_nothing(built: dict[str, object], project: Path, ho
     again = succeed("build", project, "--json", home=home).json()
     assert again["system_digest"] == built["system_digest"]
     assert again["image"] == built["image"]
+
+
+def test_what_is_built_goes_into_a_cache_whose_names_prove_it(
+    built: dict[str, object], project: Path, home: Home, tmp_path: Path
+) -> None:
+    cache, digest = tmp_path / "cache", str(built["system_digest"])
+    assert succeed("build", project, "--export-cache", cache, "--json", home=home).json()["system_digest"] == digest
+    found = read_publication((cache / f"systems/{digest}.json").read_bytes(), digest, "the cache")
+    for layer in (found.packages, found.config):
+        verify(cache / layer.path, layer.root_hash, layer.salt, layer.data_blocks)
+        assert (cache / layer.path).stat().st_size == layer.bytes
+    for path, file in ((kernel_path(found.kernel), found.kernel), (initrd_path(found.initrd), found.initrd)):
+        content = (cache / path).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (file.sha256, file.bytes)
+    again = succeed("cache", "export", cache, project, "--json", home=home).json()
+    assert (again["system_digest"], again["written"], again["bytes"]) == (digest, [], 0)
+    assert {str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_file()} == set(again["files"])
+    succeed("key", "generate", tmp_path / "fleet.key", home=home)
+    signed = succeed("cache", "export", cache, project, "--key", tmp_path / "fleet.key", "--json", home=home).json()
+    assert signed["written"] == [name for name in again["files"] if name.startswith("configurations/")]
+    answer = (cache / signed["written"][0]).read_bytes()
+    key = PublicKey.parse((tmp_path / "fleet.key.pub").read_text())
+    assert verified(answer, [key]).split()[2].decode() == digest
+    assert succeed("cache", "export", cache, project, "--json", home=home).json()["written"] == []
 
 
 def test_amazon_image_format_chooses_what_a_build_writes(built: dict[str, object], project: Path, home: Home) -> None:

@@ -48,6 +48,29 @@ assert content.count(b"invartest.a=1") == 1
 entry.write_bytes(content.replace(b"invartest.a=1", b"invartest.a=2"))
 """
 
+FLIP = """
+import os, sys
+with open(sys.argv[1], "r+b", buffering=0) as device:
+    for place in sys.argv[2:]:
+        device.seek(int(place))
+        byte = device.read(1)[0]
+        device.seek(int(place))
+        device.write(bytes([byte ^ 1]))
+    os.fsync(device)
+"""
+ALTER_KERNEL = """
+import pathlib, sys
+sys.path.insert(0, "/usr/lib/invar")
+from invar.image.uki import read_sections
+entry = max(pathlib.Path("/run/looked/EFI/Linux").glob("invar-0*.efi"))
+content = bytearray(entry.read_bytes())
+kernel = next(one for one in read_sections(content) if one.name == ".linux")
+end = kernel.offset + len(content[kernel.offset : kernel.offset + kernel.file_size].rstrip(b"\\0"))
+content[end - 1] ^= 1
+entry.write_bytes(content)
+"""
+OLDER_ENTRY = "cp /run/looked/EFI/Linux/invar-000001* $(ls /run/looked/EFI/Linux/invar-0*.efi | tail -1)"
+
 
 @pytest.fixture(scope="module")
 def node(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
@@ -333,6 +356,36 @@ def test_power_cuts_leave_a_whole_generation(node: Node) -> None:
     assert switch(node, "gc", "--yes")["deleted"]
 
 
+def flip(node: Node, partition: str, *places: int) -> None:
+    """Turn a bit of bytes of a partition over, below what proves it."""
+    done = node.run(f"python3 -c '{FLIP}' /dev/disk/by-partlabel/{partition} {' '.join(map(str, places))}")
+    assert done.code == 0, done.err
+
+
+def test_flipped_bytes_of_the_packages_are_not_read_and_shown_by_proof(node: Node) -> None:
+    one = listed(node)[booted(node)]
+    last = one["packages"]["data_blocks"] - 1
+    device = node.run("grep -lx invar-packages /sys/block/dm-*/dm/name").out.split("/")[3]
+    read = f"dd if=/dev/{device} of=/dev/null bs=4096 iflag=direct count=1 skip={last}"
+    assert node.run(read).code == 0 and node.proof().shows(one["digest"])
+    flip(node, "invar-packages", last * 4096 + 17)
+    assert "Input/output error" in node.run(read).err
+    flip(node, "invar-packages", last * 4096 + 17)
+    proof = node.proof()
+    assert {layer.kind: layer.state for layer in proof.layers} == {"packages": "corrupted", "config": "verified"}
+    assert not proof.shows(one["digest"])
+    assert invar("proof", node.name, "--expect", one["digest"], home=node.home).code == 3
+
+
+def test_flipped_bytes_of_the_images_configuration_are_not_gone_back_to(node: Node) -> None:
+    before, page = node.proof(), node.page()
+    flip(node, "invar-config", 1030)
+    done = node.run("invar rollback 1")
+    flip(node, "invar-config", 1030)
+    assert done.code == 1 and "does not match its root hash" in done.err, done.err
+    assert node.proof().active_digest == before.active_digest and node.page() == page
+
+
 def test_an_altered_layer_is_never_booted(node: Node) -> None:
     done = switch(node, "boot", configuration(node, "altered"))
     generation = listed(node)[done["generation"]]
@@ -353,6 +406,28 @@ def test_an_edited_command_line_is_shown_by_proof(node: Node) -> None:
     proof = node.proof()
     assert "invartest.a=2" in node.run("cat /proc/cmdline").out
     assert proof.booted_digest != done["digest"]
+
+
+@long_only
+def test_an_altered_kernel_is_shown_by_proof(node: Node) -> None:
+    """Its signature, which nobody looks at without Secure Boot: it boots all the same."""
+    path = configuration(node, "kernel", 'boot.kernelParams = [ "invartest.a=3" ];')
+    done = switch(node, "switch", path)
+    altered = node.run(ESP.format(f"python3 -c '{ALTER_KERNEL}'"))
+    assert altered.code == 0, altered.err
+    restart(node, done["generation"])
+    proof = node.proof()
+    assert done["digest"] not in (proof.booted_digest, proof.active_digest)
+    assert f"the kernel of generation {done['generation']} was altered" in node.console()
+
+
+@long_only
+def test_an_older_system_under_the_newest_name_is_shown_by_proof(node: Node) -> None:
+    done = switch(node, "switch", configuration(node, "newest"))
+    assert node.run(ESP.format(OLDER_ENTRY)).code == 0
+    restart(node, 1)
+    assert node.proof().active_digest == listed(node)[1]["digest"]
+    assert invar("proof", node.name, "--expect", done["digest"], home=node.home).code == 3
 
 
 @long_only

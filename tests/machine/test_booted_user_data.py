@@ -6,15 +6,19 @@ One machine, whose user data changes; the tests build on one another, in this or
 from __future__ import annotations
 
 import gzip
+import json
 import lzma
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from command import invar, succeed
 from invar.core.home import Home
@@ -29,6 +33,7 @@ from invar.system.user_data import (
 )
 from invar.vm.record import find
 from machine.booted import Node
+from machine.cache_server import CacheServer
 
 pytestmark = [pytest.mark.build, pytest.mark.boot]
 
@@ -51,6 +56,13 @@ FAILS_ITS_CHECK = b"""{
   invar.checks.never = { command = [ "false" ]; timeout = 3; };
 }
 """
+OTHER_PACKAGES = """{ pkgs, ... }:
+{
+  imports = [ ./configuration.nix ];
+  invar.parameters.role = "with jq";
+  environment.systemPackages = [ pkgs.jq ];
+}
+"""
 HARD = '  fileSystems."/var" = { device = "/dev/x"; options = [ "noexec" "nosuid" "nodev" ]; };\n'
 SCRIPT = b"#!/bin/sh\necho hello from the script\necho once >> /var/script-ran\n"
 
@@ -60,12 +72,57 @@ def signed(content: bytes) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def node(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(HERE / "node", tmp_path_factory.mktemp("user-data") / "node")
+
+
+@pytest.fixture(scope="module")
+def node(home: Home, project: Path) -> Iterator[Node]:
     """Started with parameters, gzipped, as its user data."""
-    directory = tmp_path_factory.mktemp("user-data")
-    project = shutil.copytree(HERE / "node", directory / "node")
-    (directory / "user-data").write_bytes(gzip.compress(parameters_document({"role": "web"})))
-    yield from running(home, project, directory / "user-data", "user-data-test")
+    user_data = project.with_name("user-data")
+    user_data.write_bytes(gzip.compress(parameters_document({"role": "web"})))
+    yield from running(home, project, user_data, "user-data-test")
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A build cache on this computer, as the machine reaches it, with two systems: of the image's packages, and not."""
+
+    server: CacheServer
+    directory: Path
+    digest: str
+    other_packages: str
+    other_digest: str
+
+    @property
+    def address(self) -> str:
+        return f"http://169.255.0.1:{self.server.port}"
+
+    @property
+    def asked(self) -> str:
+        """The line of a configuration that names it."""
+        return f'invar.cache.url = [ "{self.address}" ];'
+
+
+@pytest.fixture(scope="module")
+def cache(home: Home, node: Node, project: Path) -> Iterator[Cache]:
+    directory = project.with_name("cache")
+    directory.mkdir()
+    key = project.with_name("key.pem")
+    key.write_bytes(SECRET.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    key.chmod(0o600)
+    with CacheServer(directory) as server:
+        asked = f'invar.cache.url = [ "http://169.255.0.1:{server.port}" ];'
+        trusts = f'invar.userData.trustedKeys = [ "{KEY}" ];'
+        same = f'{{ imports = [ ./configuration.nix ]; invar.parameters.role = "published"; {asked} {trusts} }}\n'
+        other = OTHER_PACKAGES.replace("}\n", f"  {asked}\n}}\n")
+        exported = []
+        for name, text in (("same.nix", same), ("other.nix", other)):
+            (project / name).write_text(text)
+            succeed("lock", project / name, home=home)
+            command = ("cache", "export", directory, project / name, "--key", key, "--json")
+            exported.append(succeed(*command, home=home).json())
+        yield Cache(server, directory, exported[0]["system_digest"], other, exported[1]["system_digest"])
 
 
 def running(home: Home, project: Path, user_data: Path, name: str) -> Iterator[Node]:
@@ -199,6 +256,94 @@ def test_a_restart_keeps_what_somebody_switched_to_since(node: Node) -> None:
     assert (proof.active_digest, proof.active_generation) == (before.active_digest, before.active_generation)
     assert proof.booted_digest == before.active_digest
     assert "dealt with before" in node.run("journalctl --no-pager -b -o cat -u amazon-init").out
+
+
+def test_what_a_cache_has_altered_is_refused(node: Node, cache: Cache) -> None:
+    before = node.proof()
+    generation = json.loads((cache.directory / f"systems/{cache.digest}.json").read_bytes())
+    root_hash = re.findall(r"invar\.config=([0-9a-f]{64})", generation["cmdline"])[0]
+    layer = cache.directory / "layers" / root_hash
+    whole = layer.read_bytes()
+    layer.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
+    done = node.apply(generation_document(cache.digest, cache.address))
+    layer.write_bytes(whole)
+    assert done.code == 1 and "does not match the verity root hash" in done.out
+    proof = node.proof()
+    assert proof.active_digest == before.active_digest and "is damaged" in (proof.refused or "")
+
+
+def test_a_pointer_leads_to_what_a_cache_has(node: Node, cache: Cache) -> None:
+    cache.server.behaviour.asked.clear()
+    done = node.apply(generation_document(cache.digest, cache.address))
+    assert done.code == 0, done.out
+    proof = node.proof()
+    assert node.page() == "role published"
+    assert (proof.active_digest, proof.refused) == (cache.digest, None)
+    asked = [one.path.split("/")[1] for one in cache.server.behaviour.asked]
+    assert asked == ["systems", "layers"]
+
+
+def test_a_configuration_of_other_packages_is_fetched_and_started_by_a_soft_reboot(node: Node, cache: Cache) -> None:
+    """Without a restart of the kernel: what the cache has of this configuration was built elsewhere."""
+    assert node.run("jq --version").code != 0
+    before = node.proof()
+    node.apply(signed(cache.other_packages.encode()))
+    # The state that is asked for first may still be that of before.
+    node.await_user_data(lambda said: node.run("systemctl show -P SoftRebootsCount", 60).out.strip() == "1")
+    node.await_user_data()
+    proof = node.proof()
+    assert node.page() == "role with jq" and node.run("jq --version").code == 0
+    assert (proof.active_digest, proof.refused, proof.failed_units) == (cache.other_digest, None, ())
+    assert (proof.booted_digest, proof.boot_id) == (before.booted_digest, before.boot_id)
+    assert {layer.state for layer in proof.layers} == {"verified"}
+    assert {check.state for check in proof.checks} == {"passed"}
+    changed = {layer.root_hash for layer in proof.layers} - {layer.root_hash for layer in before.layers}
+    assert len(changed) == 2
+    assert f"the user data is applied: generation {proof.active_generation}, {cache.other_digest}" in node.console()
+
+
+def test_the_next_boot_takes_it_too(node: Node, cache: Cache) -> None:
+    node.reboot()
+    proof = node.proof()
+    assert (proof.booted_digest, proof.active_digest, proof.refused) == (cache.other_digest, cache.other_digest, None)
+    assert node.run("jq --version").code == 0
+
+
+@pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots twice more")
+def test_a_published_system_that_fails_its_checks_is_left_by_itself(
+    home: Home, node: Node, project: Path, cache: Cache
+) -> None:
+    (project / "unhealthy.nix").write_text(FAILS_ITS_CHECK.decode())
+    succeed("lock", project / "unhealthy.nix", home=home)
+    exported = succeed("cache", "export", cache.directory, project / "unhealthy.nix", "--json", home=home).json()
+    planned = node.run(f"invar dry-run --generation {exported['system_digest']} --json")
+    assert planned.json()["way"] == "soft-reboot"
+    before = node.proof()
+    node.apply(generation_document(exported["system_digest"]))
+    node.await_user_data(lambda said: said.splitlines()[0] != before.boot_id)
+    proof = node.proof()
+    assert (proof.active_digest, proof.booted_digest) == (before.active_digest, before.active_digest)
+    assert "did not come up" in (proof.refused or "")
+    assert "failed its checks" in node.console() and "going back to the last good generation" in node.console()
+
+
+@pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots once more")
+def test_another_initrd_is_fetched_and_started_by_a_reboot(home: Home, node: Node, project: Path, cache: Cache) -> None:
+    text = OTHER_PACKAGES.replace("with jq", "rebooted").replace(
+        "}\n", f'  boot.initrd.availableKernelModules = [ "dm_crypt" ];\n  {cache.asked}\n}}\n'
+    )
+    (project / "initrd.nix").write_text(text)
+    exported = succeed("cache", "export", cache.directory, project / "initrd.nix", "--json", home=home).json()
+    digest = exported["system_digest"]
+    planned = node.run(f"invar dry-run --generation {digest} --cache {cache.address} --json")
+    assert (planned.json()["way"], planned.json()["digest"]) == ("reboot", digest)
+    before = node.proof()
+    node.apply(generation_document(digest))
+    node.await_user_data(lambda said: said.splitlines()[0] != before.boot_id)
+    proof = node.proof()
+    assert (proof.booted_digest, proof.active_digest, proof.refused) == (digest, digest, None)
+    assert node.page() == "role rebooted"
+    assert "0 files" in node.run("echo $(ls /var/lib/invar/downloads | wc -l) files").out
 
 
 def test_host_keys_of_user_data_become_the_machines(node: Node, tmp_path: Path) -> None:

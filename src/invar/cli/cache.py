@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,19 +29,29 @@ def cache() -> None:
 @cache.command()
 @click.argument("directory", metavar="CACHE", type=click.Path(file_okay=False, path_type=Path))
 @project_argument
+@click.option(
+    "--key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Sign which system the configuration was built to, with this secret Ed25519 key (`invar key generate`).",
+)
 @json_option
 @click.pass_context
 @told
-def export(context: click.Context, directory: Path, place: Path, as_json: bool) -> None:
+def export(context: click.Context, directory: Path, place: Path, key: Path | None, as_json: bool) -> None:
     """Build a configuration and put its system into the directory CACHE: layers, kernel, initrd, and a manifest.
 
     What is there already is left alone, so that a change of the configuration adds a config layer only. An instance
-    takes it by its digest, from user data (`invar user-data make --generation`) or by `invar switch --generation`.
+    takes it by its digest, from user data (`invar user-data make --generation`) or by `invar switch --generation`; or
+    by configuration, where that is signed as its user data must be.
 
     \b
     invar cache export /srv/cache examples/production-web
+    invar cache export /srv/cache . --key fleet.key
     python3 -m http.server --directory /srv/cache
     """
+    from invar.fleet.keys import PASSPHRASE
+    from invar.fleet.user_data import sign
+
     session = session_of(context)
     with session.reporting() as report:
         engines = session.engines(report)
@@ -52,7 +63,10 @@ def export(context: click.Context, directory: Path, place: Path, as_json: bool) 
             )
         engine = engines.native
         project = engine.project(place)
-        exported = engine.put_in_cache(project, engine.build(project, "amazon"), directory)
+        signer = None if key is None else lambda text: sign(text, key, os.environ.get(PASSPHRASE))
+        if signer is not None:
+            signer(b"\n")  # a key that cannot sign is told before anything is built
+        exported = engine.put_in_cache(project, engine.build(project, "amazon"), directory, signer)
     if as_json:
         print_json(exported_data(exported, directory))
         return

@@ -21,7 +21,7 @@ from invar.flakes.flake import Flake, open_flake
 from invar.flakes.place import flake_at
 from invar.flakes.settings import Settings
 from invar.image.assemble import Image, assemble
-from invar.image.cache_export import Exported, export_to_cache
+from invar.image.cache_export import Exported, Signer, export_to_cache
 from invar.image.config_layer import build_config_layer
 from invar.image.documents import BuildRecord, attach, read_documents
 from invar.image.erofs import File
@@ -188,13 +188,14 @@ class NativeEngine:
         """The configuration under its lock; without a lock, versions and store paths of packages are unknown."""
         return self._evaluate(project, self._universe(project))
 
-    def put_in_cache(self, project: Project, built: Built, directory: Path) -> Exported:
+    def put_in_cache(self, project: Project, built: Built, directory: Path, sign: Signer | None = None) -> Exported:
         """Put what was built of a project into the build cache at a directory. Raises InvarError.
 
-        Instances ask a cache by configuration as well: by the digest of what it evaluates to without a lock.
+        Instances ask a cache by configuration as well: by the digest of what it evaluates to without a lock. `sign`
+        signs the answer.
         """
         asked = self._evaluate(project, EmptyUniverse()).system.spec_digest
-        return export_to_cache(built.image, asked, BuildCache(directory), self.report)
+        return export_to_cache(built.image, asked, BuildCache(directory), sign, self.report)
 
     def value(self, project: Project, show: Callable[[Configuration], str]) -> str:
         """What `show` makes of the evaluated configuration, as text."""

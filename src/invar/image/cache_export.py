@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from invar.core.events import Report
 from invar.image.assemble import Image
-from invar.image.publication import BootFile, Publication, configuration_path, initrd_path, kernel_path, published
+from invar.image.publication import (
+    BootFile,
+    Publication,
+    configuration_document,
+    configuration_path,
+    initrd_path,
+    kernel_path,
+    published,
+)
 from invar.store.build_cache import BuildCache
+
+Signer = Callable[[bytes], bytes]
+"""A text that ends with a line feed, with a signature in a further line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +41,13 @@ def publication_of(image: Image) -> Publication:
     )
 
 
-def export_to_cache(image: Image, configuration_digest: str | None, cache: BuildCache, report: Report) -> Exported:
+def export_to_cache(
+    image: Image, configuration_digest: str, cache: BuildCache, sign: Signer | None, report: Report
+) -> Exported:
     """Put an image's system into a cache, its parts first: a manifest that is there has its parts.
 
-    `configuration_digest` (system/identity.py) is what instances ask for by configuration. Raises InvarError.
+    `configuration_digest` (system/identity.py) is what instances ask for by configuration. The same answer to that,
+    signed, is not written over by one without a signature. Raises InvarError.
     """
     publication = publication_of(image)
     files = {
@@ -43,9 +58,13 @@ def export_to_cache(image: Image, configuration_digest: str | None, cache: Build
     }
     with report.stage("build cache") as stage:
         written = [name for name, source in files.items() if cache.put_file(name, source)]
-        texts = {publication.path: publication.to_json()}
-        if configuration_digest is not None:
-            texts[configuration_path(configuration_digest)] = publication.digest.encode() + b"\n"
+        answer = configuration_document(configuration_digest, publication.digest)
+        place = cache.path(configuration_path(configuration_digest))
+        if sign is not None:
+            answer = sign(answer)
+        elif place.exists() and place.read_bytes().startswith(answer):
+            answer = place.read_bytes()
+        texts = {publication.path: publication.to_json(), configuration_path(configuration_digest): answer}
         written += [name for name, content in texts.items() if cache.put(name, content)]
         stage.cached = not written
     size = sum(cache.path(name).stat().st_size for name in written)

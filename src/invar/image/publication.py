@@ -95,6 +95,20 @@ def configuration_path(configuration_digest: str) -> str:
     return f"configurations/{configuration_digest}"
 
 
+def configuration_document(configuration_digest: str, system_digest: str) -> bytes:
+    """What a cache says there: one line, which a signature may follow (system/user_data.py, `with_signature`)."""
+    return f"invar-configuration {configuration_digest} {system_digest}\n".encode()
+
+
+def read_configuration_document(text: bytes, configuration_digest: str) -> str | None:
+    """The system digest in such a line (without signature); None when it is none, or that of another configuration."""
+    words = text.decode("ascii", "replace").split(" ")
+    if len(words) != 3 or words[:2] != ["invar-configuration", configuration_digest]:
+        return None
+    digest = words[2].removesuffix("\n")
+    return digest if is_digest(digest) else None
+
+
 def kernel_path(file: BootFile) -> str:
     """Where a kernel lies in a cache."""
     return f"kernels/{file.sha256}"

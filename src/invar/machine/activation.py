@@ -14,11 +14,13 @@ from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.machine import active, state
 from invar.machine.consumers import Consumed, changed_files, consumed
-from invar.machine.generations import LayerRecord
+from invar.machine.generations import Generation, LayerRecord
 from invar.machine.layer_device import mount_layer, unmount_layer
+from invar.machine.layer_source import image_of
 from invar.machine.mounts import bind, exchange, is_mount, mount_overlay, mounted_below, unmount
 from invar.machine.unit_actions import UnitActions, plan_units
 from invar.machine.unit_files import PACKAGED, read_unit_files
+from invar.machine.way import Way, way_to
 
 ETC = Path("/etc")
 NIX = Path("/nix")
@@ -50,13 +52,12 @@ class Transition:
 def layer_view(layer: LayerRecord, image: Path) -> Iterator[View]:
     """The view of a config layer, mounted for the time of the block; what is exchanged into / stays as long as needed.
 
-    `image` holds the layer's bytes; the layer that was booted is mounted already and needs none. Raises InvarError when
-    the bytes are not the layer's.
+    `image` holds the layer's bytes; the layer that was started is mounted already and needs none. Raises InvarError
+    when the bytes are not the layer's.
     """
-    booted = active.parse_cmdline(active.CMDLINE.read_text())
     with ExitStack() as cleanup:
-        if booted.layers["config"][0] == layer.root_hash:
-            root, device = state.CONFIG_ROOT, "invar-config"
+        if active.started().layers["config"][0] == layer.root_hash:
+            root, device = state.CONFIG_ROOT, active.started_config_device()
         else:
             device = f"invar-config-{layer.root_hash[:12]}-{os.getpid()}"
             root = LAYERS / device
@@ -90,6 +91,16 @@ def plan_transition(target: View) -> Transition:
     )
     files = changed_files(ETC, target.etc)
     return Transition(units, files, consumed(files))
+
+
+def find_way(target: Generation, started: Generation) -> Way:
+    """How this machine gets to a generation whose layers it has. Raises InvarError when its config layer is damaged."""
+    same = target.config.root_hash == started.config.root_hash
+    if not same and target.packages.root_hash == started.packages.root_hash:
+        with layer_view(target.config, image_of(target.config)) as view:
+            same = not changed_files(state.CONFIG_ROOT / "usr", view.root / "usr")
+    running = active.parse_cmdline(active.CMDLINE.read_text()).cmdline
+    return way_to(target, started, running, same_programs=same)
 
 
 def activate(target: View, before: View, transition: Transition, report: Report) -> None:

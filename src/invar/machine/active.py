@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,13 @@ from invar.core.errors import InvarError
 from invar.image.cmdline import system_digest_of
 from invar.machine import boot_entries, generations, state
 from invar.machine.generations import Generation, LayerRecord
+from invar.machine.mounts import read_mounts
 
 CMDLINE = Path("/proc/cmdline")
 _NOT_OF_THE_SYSTEM = ("invar.digest=", "invar.files=")
 """Words of a command line that the digest is not made of: itself, and where the layers lie."""
+
+_FILE_ALIGNMENT = 512
 
 UNNUMBERED = 0
 """The generation of a system that `invar test` made active: it has no number."""
@@ -23,12 +26,17 @@ UNNUMBERED = 0
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """`layers` maps "packages" and "config" to the device-mapper names of what is mounted now."""
+    """`layers` maps "packages" and "config" to the device-mapper names of what is mounted now.
+
+    The booted generation is the kernel's; the started one is what systemd began with, another one after a soft-reboot;
+    the active one is what a live switch has made of that since.
+    """
 
     booted_digest: str
     active_digest: str
     booted_generation: int
     active_generation: int
+    started_generation: int
     layers: Mapping[str, str]
 
 
@@ -44,7 +52,9 @@ class Booted:
 def active() -> Active:
     """What is booted and active. Reads only; a generation that is not registered yet counts as 0. Raises InvarError."""
     booted = parse_cmdline(CMDLINE.read_text())
-    known = generations.by_digest(generations.read_all(), booted.digest)
+    everything = generations.read_all()
+    known = generations.by_digest(everything, booted.digest)
+    begun = generations.by_digest(everything, started().digest)
     number = known.number if known else UNNUMBERED
     if known is not None:
         booted = replace(booted, digest=true_digest(booted, known))
@@ -54,26 +64,50 @@ def active() -> Active:
         active_digest=switched.get("digest", booted.digest),
         booted_generation=number,
         active_generation=switched.get("generation", number),
-        layers={"packages": "invar-packages", "config": switched.get("config", "invar-config")},
+        started_generation=begun.number if begun else UNNUMBERED,
+        layers={
+            "packages": switched.get("packages", "invar-packages"),
+            "config": switched.get("config", "invar-config"),
+        },
     )
 
 
 def true_digest(booted: Booted, generation: Generation) -> str:
-    """The digest of what was booted, made anew: one that the command line only claims tells of no edited parameter."""
+    """The digest of what was booted, made anew: one that the command line only claims tells of no edited parameter.
+
+    Kernel and initrd are those that the boot entry was found to have (boot_files.py), else those of the record.
+    """
     if not generation.kernel_sha256:
         return booted.digest
+    found: dict[str, Any] = state.read_json(state.BOOT_FILES) if state.BOOT_FILES.exists() else {}
     return system_digest_of(
         booted.cmdline,
         packages=booted.layers["packages"][0],
         config=booted.layers["config"][0],
-        kernel_sha256=generation.kernel_sha256,
-        initrd_sha256=generation.initrd_sha256,
+        kernel_sha256=found.get("kernel", generation.kernel_sha256),
+        initrd_sha256=found.get("initrd", generation.initrd_sha256),
     )
 
 
-def set_active(digest: str, generation: int, config_device: str) -> None:
-    """Remember what a live switch made active, until the next boot."""
-    state.write_json(state.ACTIVE, {"digest": digest, "generation": generation, "config": config_device})
+def set_active(digest: str, generation: int, config_device: str, packages_device: str) -> None:
+    """Remember what a switch or a soft-reboot made active, until the next boot."""
+    state.write_json(
+        state.ACTIVE,
+        {"digest": digest, "generation": generation, "config": config_device, "packages": packages_device},
+    )
+
+
+def started() -> Booted:
+    """The system that systemd began with, whose layers are at CONFIG_ROOT and PACKAGES_ROOT. Raises InvarError."""
+    return parse_cmdline((state.STARTED if state.STARTED.exists() else CMDLINE).read_text())
+
+
+def started_config_device() -> str:
+    """The verity device, by its device-mapper name, that is mounted at CONFIG_ROOT. Raises InvarError."""
+    for mount in reversed(read_mounts()):
+        if mount.place == str(state.CONFIG_ROOT):
+            return Path(f"/sys/dev/block/{mount.device}/dm/name").read_text().strip()
+    raise InvarError("the config layer that this machine started with is not mounted", where=str(state.CONFIG_ROOT))
 
 
 def parse_cmdline(text: str) -> Booted:
@@ -95,14 +129,14 @@ def parse_cmdline(text: str) -> Booted:
     return Booted(digest, line, layers)
 
 
-def register_booted() -> Generation:
-    """The booted generation's record, made now if this is its first boot. The lock must be held.
+def register_started() -> Generation:
+    """The started generation's record, made now if this is its first boot. The lock must be held.
 
     The number is that of the boot entry, so that the first one of an image is 1; where that is taken, by a generation
     of another image that used this disk, or where there is no boot entry, it is the next one.
     """
     known = generations.read_all()
-    booted = parse_cmdline(CMDLINE.read_text())
+    booted = started()
     found = generations.by_digest(known, booted.digest)
     if found is not None:
         return found
@@ -115,8 +149,8 @@ def register_booted() -> Generation:
             if f"invar.digest={booted.digest}" in line.split():
                 number = entry.number
                 booted = parse_cmdline(line)
-                kernel = hashlib.sha256(parts[".linux"]).hexdigest()
                 initrd = hashlib.sha256(parts[".initrd"]).hexdigest()
+                kernel = kernel_sha256(parts[".linux"], booted, initrd)
                 break
     bootable = number != UNNUMBERED and all(one.number != number for one in known)
     generation = Generation(
@@ -136,6 +170,36 @@ def register_booted() -> Generation:
     )
     generations.write(generation)
     return generation
+
+
+def kernel_sha256(section: bytes, booted: Booted, initrd_sha256: str) -> str:
+    """The SHA-256 of the kernel in a UKI's section, which zeros fill up to the file's alignment.
+
+    How many of them are the kernel's own is not written anywhere: it is the length with which the system digest comes
+    out. Where it does with none, something was altered, and the whole section counts.
+    """
+    for sha256 in possible_sha256(section):
+        made = system_digest_of(
+            booted.cmdline,
+            packages=booted.layers["packages"][0],
+            config=booted.layers["config"][0],
+            kernel_sha256=sha256,
+            initrd_sha256=initrd_sha256,
+        )
+        if made == booted.digest:
+            return sha256
+    return hashlib.sha256(section).hexdigest()
+
+
+def possible_sha256(section: bytes) -> Iterator[str]:
+    """The SHA-256 of a section's file for every length that it may have, the whole section's last."""
+    end = len(section)
+    shortest = max(end - _FILE_ALIGNMENT, len(section.rstrip(b"\0")), 0)
+    hasher = hashlib.sha256(section[:shortest])
+    for length in range(shortest, end + 1):
+        found = hasher.copy()
+        found.update(section[shortest:length])
+        yield found.hexdigest()
 
 
 def _layer(kind: Any, booted: Booted) -> LayerRecord:

@@ -18,10 +18,10 @@ from typing import Literal
 
 from invar.core.errors import InvarError
 from invar.core.events import Report
-from invar.machine import active, generations, state
+from invar.machine import active, state
 from invar.machine.init import content_of, say_on_console
 from invar.machine.instance import read_instance
-from invar.machine.switch import Switched, reboot, switch, switch_to_generation
+from invar.machine.switch import Switched, restart, switch, switch_to_digest
 from invar.machine.user_data import Configuration, Form, Nothing, Parameters, Pointer, Script, classify
 from invar.system.decode import decode
 from invar.system.record import plain
@@ -167,30 +167,19 @@ def _apply(form: Form, remember: Callable[..., None], report: Report) -> bool:
         case Configuration(channels=channels) if channels:
             report.warn(f"channels have no effect, packages are those of the image's lock: {', '.join(channels)}")
     if isinstance(form, Pointer):
-        switched = _follow(form, report)
+        caches = (form.cache,) if form.cache else ()
+        switched = switch_to_digest(form.digest, caches, mode="switch", report=report)
     else:
         entry = write_project(form, IMAGE_CONFIGURATION, PROJECT)
         switched = switch(entry, mode="switch", report=report)
     if switched.reboot:
         booting(switched)
-        reboot()
+        restart(switched, report)
         return True
     remember("applied", switched.digest)
     state.accept()
     say_on_console(f"invar: the user data is applied: generation {switched.generation}, {switched.digest}")
     return True
-
-
-def _follow(pointer: Pointer, report: Report) -> Switched:
-    """Switch to the generation of this digest that the machine has. Raises InvarError when it has none."""
-    known = generations.by_digest(generations.read_all(), pointer.digest)
-    if known is None:
-        raise InvarError(
-            f"generation {pointer.digest[:12]} is not on this machine",
-            why="fetching a published generation from a cache is not possible yet",
-            hint="start the instance from the image of that generation, or give it the configuration itself",
-        )
-    return switch_to_generation(known.number, mode="switch", report=report)
 
 
 def _run_once(script: Script, remember: Callable[..., None]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,16 +25,37 @@ class Rename:
     left: int | None
 
 
-def make_uki(esp: Path, booted: Generation, generation: Generation) -> bytes:
-    """The UKI of a generation that has the booted one's kernel and initrd. Raises InvarError."""
-    entry = boot_entries.find_entry(esp, booted.number)
+@dataclass(frozen=True, slots=True)
+class BootFiles:
+    """A kernel and an initrd that are not those of the started generation; None where they are."""
+
+    kernel: Path | None = None
+    initrd: Path | None = None
+
+
+def make_uki(
+    esp: Path, started: Generation, generation: Generation, files: Collection[str], boot_files: BootFiles
+) -> bytes:
+    """The UKI of a generation: the started one's with another command line, and maybe another kernel and initrd.
+
+    `files` are the kinds of its layers that are files in /var, not partitions. Raises InvarError.
+    """
+    entry = boot_entries.find_entry(esp, started.number)
     if entry is None:
-        raise InvarError(f"the boot entry of generation {booted.number} is gone", where=str(esp / boot_entries.LINUX))
+        raise InvarError(f"the boot entry of generation {started.number} is gone", where=str(esp / boot_entries.LINUX))
+    where = f" invar.files={','.join(sorted(files))}" if files else ""
     changes = {
         ".osrel": generation_os_release(generation.number, generation.digest).encode(),
-        ".cmdline": (with_digest(generation.cmdline, generation.digest) + " invar.files=config").encode(),
+        ".cmdline": (with_digest(generation.cmdline, generation.digest) + where).encode(),
+        ".uname": generation.kernel_version.encode(),
     }
-    return replace_sections(entry.path.read_bytes(), changes)
+    for section, path in ((".linux", boot_files.kernel), (".initrd", boot_files.initrd)):
+        if path is not None:
+            changes[section] = path.read_bytes()
+    try:
+        return replace_sections(entry.path.read_bytes(), changes)
+    except (OSError, ValueError) as error:
+        raise InvarError(f"no boot entry can be made of generation {started.number}'s", why=str(error)) from error
 
 
 def room_for(esp: Path, size: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from invar.core.errors import ExitCode, InvarError
 from invar.machine import active, boot_entries, generations, state
+from invar.machine.fetch import DOWNLOADS
 from invar.machine.generations import Generation
 
 
@@ -29,21 +30,22 @@ class Doomed:
     bytes: int = 0
 
 
-def protected(known: tuple[Generation, ...], booted: int, running: int) -> frozenset[int]:
-    """The generations that stay whatever happens: booted, active, and the newest good one."""
+def protected(known: tuple[Generation, ...], booted: int, running: int, started: int = 0) -> frozenset[int]:
+    """The generations that stay whatever happens: booted, started, active, and the newest good one."""
     good = [one.number for one in known if one.state == "good"]
-    return frozenset({booted, running, *good[-1:]})
+    return frozenset({booted, running, started or booted, *good[-1:]})
 
 
 def doomed_generations(
-    known: tuple[Generation, ...], wanted: Wanted, booted: int, running: int
+    known: tuple[Generation, ...], wanted: Wanted, booted: int, running: int, started: int = 0
 ) -> tuple[Generation, ...]:
     """The generations that go. Raises InvarError when one was named that must stay, or does not exist."""
-    stay = protected(known, booted, running)
+    stay = protected(known, booted, running, started)
     for number in sorted(wanted.numbers):
         generations.by_number(known, number)
         if number in stay:
-            why = "is booted" if number == booted else "is active" if number == running else "is the last good one"
+            in_use = {booted: "is booted", started: "is what this machine was started with", running: "is active"}
+            why = in_use.get(number, "is the last good one")
             raise InvarError(f"generation {number} {why}", exit_code=ExitCode.USAGE)
     newest = {one.number for one in known[len(known) - wanted.keep :]} if wanted.keep is not None else None
     return tuple(
@@ -54,9 +56,11 @@ def doomed_generations(
     )
 
 
-def failed_generations(known: tuple[Generation, ...], booted: int, running: int) -> tuple[Generation, ...]:
+def failed_generations(
+    known: tuple[Generation, ...], booted: int, running: int, started: int = 0
+) -> tuple[Generation, ...]:
     """Those that `gc` takes along: failed, or never got as far as a boot entry."""
-    stay = protected(known, booted, running)
+    stay = protected(known, booted, running, started)
     return tuple(
         one
         for one in known
@@ -75,7 +79,7 @@ def delete(wanted: Wanted, *, dry_run: bool) -> Doomed:
     with state.exclusively("invar delete-generations"):
         known = generations.read_all()
         now = active.active()
-        gone = doomed_generations(known, wanted, now.booted_generation, now.active_generation)
+        gone = doomed_generations(known, wanted, now.booted_generation, now.active_generation, now.started_generation)
         return _remove(known, gone, dry_run=dry_run)
 
 
@@ -84,7 +88,7 @@ def collect(*, dry_run: bool) -> Doomed:
     with state.exclusively("invar gc"):
         known = generations.read_all()
         now = active.active()
-        gone = failed_generations(known, now.booted_generation, now.active_generation)
+        gone = failed_generations(known, now.booted_generation, now.active_generation, now.started_generation)
         return _remove(known, gone, dry_run=dry_run)
 
 
@@ -93,7 +97,7 @@ def _remove(known: tuple[Generation, ...], gone: tuple[Generation, ...], *, dry_
     kept = [one for one in known if one not in gone]
     names = [path.name for path in _layer_files() if not path.name.startswith(".")]
     layers = doomed_layers(kept, names)
-    files = [state.LAYERS / name for name in layers] + [path for path in _layer_files() if path.name.startswith(".")]
+    files = [state.LAYERS / name for name in layers] + _unfinished()
     with boot_entries.mounted_esp() as esp:
         numbers = {one.number for one in kept}
         entries = [entry for entry in boot_entries.read_entries(esp) if entry.number not in numbers] if esp else []
@@ -102,7 +106,7 @@ def _remove(known: tuple[Generation, ...], gone: tuple[Generation, ...], *, dry_
             generations=tuple(one.number for one in gone),
             layers=layers,
             leftovers=tuple(path.name for path in (*unfinished, *(entry.path for entry in entries)))
-            + tuple(path.name for path in files if path.name.startswith(".")),
+            + tuple(path.name for path in _unfinished()),
             bytes=sum(path.stat().st_size for path in (*files, *unfinished, *(entry.path for entry in entries))),
         )
         if dry_run:
@@ -118,6 +122,12 @@ def _remove(known: tuple[Generation, ...], gone: tuple[Generation, ...], *, dry_
     if files:
         state.sync_directory(state.LAYERS)
     return found
+
+
+def _unfinished() -> list[Path]:
+    """What interrupted switches and transfers left."""
+    downloads = sorted(DOWNLOADS.iterdir()) if DOWNLOADS.is_dir() else []
+    return [*(path for path in _layer_files() if path.name.startswith(".")), *downloads]
 
 
 def _layer_files() -> list[Path]:

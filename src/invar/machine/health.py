@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from invar.core.errors import ExitCode
+from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Event, Note, Report, Warned
-from invar.machine import active, boot_entries, generations, state
+from invar.machine import active, boot_entries, boot_files, generations, state
 from invar.machine.generations import Generation
 from invar.machine.settings import read_settings
 
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
     report = Report(_tell)
     settings = read_settings()
     with state.exclusively("boot health", wait=True):
-        booted = active.register_booted()
+        booted = active.register_started()
         trial = settle_entries(booted, report)
     failures = failed_checks(settings.boot_deadline, report)
     with state.exclusively("boot health", wait=True):
@@ -49,7 +49,10 @@ def failed_checks(seconds: float, report: Report) -> list[str]:
     """What does not hold within `seconds`, by the booted system's own checks."""
     from invar.machine.checks import run_checks
 
-    checks = state.read_record(state.CONFIG_ROOT / "etc/invar/image.json").system.checks
+    try:
+        checks = state.read_record(state.CONFIG_ROOT / "etc/invar/image.json").system.checks
+    except InvarError as error:
+        return [f"its checks are not to be found: {error.what}"]
     proofs = run_checks(checks, time.monotonic() + seconds, report)
     return [f"{proof.name}: {proof.message}" for proof in proofs if proof.state != "passed"]
 
@@ -62,6 +65,8 @@ def settle_entries(booted: Generation, report: Report) -> bool:
             return False
         for path in boot_entries.leftovers(esp):
             path.unlink(missing_ok=True)
+        if altered := boot_files.look_once(esp):
+            say(altered)
         known = {one.number: one for one in generations.read_all()}
         for entry in boot_entries.read_entries(esp):
             found = known.get(entry.number)

@@ -24,7 +24,11 @@ def find_layer(layer: LayerRecord) -> Path:
     return device
 
 
+def is_file(layer: LayerRecord) -> bool:
+    """Whether its bytes are in a file, as against a partition."""
+    return (state.LAYERS / layer.file_name).exists()
+
+
 def image_of(layer: LayerRecord) -> Path:
-    """As `find_layer`; for the config layer that was booted, which is mounted, the place where that is."""
-    booted = active.parse_cmdline(active.CMDLINE.read_text())
-    return state.CONFIG_ROOT if booted.layers["config"][0] == layer.root_hash else find_layer(layer)
+    """As `find_layer`; for the config layer that was started, which is mounted, the place where that is."""
+    return state.CONFIG_ROOT if active.started().layers["config"][0] == layer.root_hash else find_layer(layer)

@@ -27,10 +27,14 @@ class Prepared:
     content: bytes
 
 
+class OtherImage(InvarError):
+    """A system that this machine's packages layer or initrd is not enough for: another image's."""
+
+
 def prepare(configuration: Path, record: ImageRecord, booted: Generation, report: Report) -> Prepared:
     """Evaluate a configuration against what is in the image, and make its config layer.
 
-    Raises InvarError for what is wrong in it, and for what needs another packages layer or initrd.
+    Raises InvarError for what is wrong in it, OtherImage for what needs another packages layer or initrd.
     """
     evaluation = evaluate(configuration, record, report, cache_dir=state.CODE_CACHE)
     system = evaluation.system
@@ -53,7 +57,7 @@ def prepare(configuration: Path, record: ImageRecord, booted: Generation, report
 
 
 def refuse_other_image(system: System, record: ImageRecord, where: str) -> None:
-    """Raise InvarError when the system needs packages, files of them or kernel modules that are not in the image."""
+    """Raise InvarError when the system has no Invar, OtherImage when it needs another packages layer or initrd."""
     if not system.machine:
         raise InvarError(
             "this configuration takes Invar off the machine",
@@ -63,13 +67,13 @@ def refuse_other_image(system: System, record: ImageRecord, where: str) -> None:
         )
     missing = sorted({*system.packages, system.kernel_package} - set(record.packages.packages))
     if missing:
-        raise InvarError(
+        raise OtherImage(
             f"this configuration needs packages that are not in this machine's image: {', '.join(missing)}",
             where=where,
-            hint="build it with `invar build --export-cache` and switch to the published generation",
+            hint="`invar cache export` it to where this machine looks (invar.cache.url), or start anew from its image",
         )
     if set(system.path_excludes) != set(record.system.path_excludes):
-        raise InvarError(
+        raise OtherImage(
             "this configuration leaves other files of packages out than this machine's image",
             where=where,
             why="invar.pathExcludes differs",
@@ -77,7 +81,7 @@ def refuse_other_image(system: System, record: ImageRecord, where: str) -> None:
         )
     modules = sorted(set(system.initrd_modules) ^ set(record.system.initrd_modules))
     if modules:
-        raise InvarError(
+        raise OtherImage(
             f"this configuration needs another initrd: {', '.join(modules)}",
             where=where,
             hint="modules that are not needed to find the disk go into boot.kernelModules; else build an image of it",

@@ -9,13 +9,14 @@ from invar.machine import state
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`boot_deadline` is in seconds."""
+    """`boot_deadline` is in seconds; `caches` are addresses of build caches, in the order in which they are asked."""
 
     boot_tries: int
     boot_deadline: int
+    caches: tuple[str, ...] = ()
 
 
 def read_settings() -> Settings:
     """The active system's settings. Raises InvarError when there are none."""
     data = state.read_json(state.SETTINGS)
-    return Settings(data["boot_tries"], data["boot_deadline"])
+    return Settings(data["boot_tries"], data["boot_deadline"], tuple(data.get("caches", ())))

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 of a POST of JSON (AWS General Reference, "Signing AWS API requests")."""
+"""AWS Signature Version 4 of a request (AWS General Reference, "Signing AWS API requests")."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ def signed_headers(
     region: str,
     service: str,
     timestamp: str,
+    method: str = "POST",
 ) -> dict[str, str]:
-    """The headers to send with a POST of `body` to `url`: those given, and those that sign it.
+    """The headers to send `body` (for a GET: none) to `url` with: those given, and those that sign it.
 
-    `timestamp` is the time in UTC as YYYYMMDDTHHMMSSZ.
+    `timestamp` is the time in UTC as YYYYMMDDTHHMMSSZ; the URL has no query, and its path is quoted.
     """
     address = urlsplit(url)
     full = {**headers, "Host": address.netloc, "X-Amz-Date": timestamp}
@@ -44,7 +45,7 @@ def signed_headers(
     names = ";".join(sorted(lowered))
     request = "\n".join(
         (
-            "POST",
+            method,
             address.path or "/",
             "",
             *(f"{name}:{lowered[name]}" for name in sorted(lowered)),

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import subprocess
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from invar.core.errors import InvarError
 from invar.core.events import Report
-from invar.image.instance_files import ImageRecord
-from invar.machine import active, boot_entries, generations, state
-from invar.machine.activation import Transition, View, activate, current_view, layer_view, plan_transition, settle
+from invar.machine import active, boot_entries, generations, published, state
+from invar.machine.activation import (
+    Transition,
+    View,
+    activate,
+    current_view,
+    find_way,
+    layer_view,
+    plan_transition,
+    settle,
+)
 from invar.machine.boot_target import boot_into, make_uki, room_for
 from invar.machine.checks import run_checks
 from invar.machine.generations import Generation, LayerRecord
-from invar.machine.layer_source import image_of
-from invar.machine.prepare import Prepared, prepare
+from invar.machine.layer_source import image_of, is_file
+from invar.machine.prepare import OtherImage, Prepared, prepare
 from invar.machine.settings import Settings, read_settings
+from invar.machine.soft_reboot import soft_reboot
+from invar.machine.target import Target
 from invar.machine.unit_actions import UnitActions, reversed_actions
+from invar.machine.way import Way
 from invar.system.record import Check
 
 Mode = Literal["switch", "test", "boot", "dry-run"]
@@ -30,27 +42,32 @@ class Switched:
     """What came of a switch.
 
     `generation` is 0 for a system without a number (test, dry-run). `active`: it runs now. `reboot`: it does from the
-    next boot on. `files` are those below /etc that differ.
+    next boot on. `way` is how the machine gets there. `files` are those below /etc that differ.
     """
 
     generation: int
     digest: str
     active: bool
     reboot: bool
-    changes: UnitActions
+    changes: UnitActions = field(default_factory=UnitActions)
     files: tuple[str, ...] = ()
+    way: Way = "live"
 
 
 def switch(configuration: Path, *, mode: Mode, report: Report) -> Switched:
     """Make a configuration (a .nix file, or a directory with configuration.nix) this machine's system.
 
-    Where the result says `reboot` the caller asks for one. Raises InvarError when anything fails; then the generation
-    that ran before runs on, and the boot entries are as they were.
+    Where the result says `reboot` the caller asks for one, by `restart`. Raises InvarError when anything fails; then
+    the generation that ran before runs on, and the boot entries are as they were.
     """
     with state.exclusively(f"invar {mode}"), _refusing(mode):
-        booted = active.register_booted()
+        started = active.register_started()
         record = state.read_record()
-        prepared = prepare(configuration, record, booted, report)
+        try:
+            prepared = prepare(configuration, record, started, report)
+        except OtherImage as refusal:
+            found = published.by_configuration(configuration, started, refusal, report)
+            return _switch_to_published(found, started, mode, report)
         known = generations.by_digest(generations.read_all(), prepared.digest)
         if mode == "dry-run":
             with _temporary(prepared) as image, layer_view(prepared.layer, image) as view:
@@ -58,57 +75,97 @@ def switch(configuration: Path, *, mode: Mode, report: Report) -> Switched:
             number = known.number if known else active.UNNUMBERED
             return Switched(number, prepared.digest, False, False, transition.units, transition.files)
         if known is not None:
-            return _take(known, prepared.system.checks, mode, report)
+            return take(known, prepared.system.checks, mode, report)
         if mode == "test":
             with _temporary(prepared) as image:
                 transition = _go_live(prepared.layer, image, prepared.digest, 0, prepared.system.checks, report)
             return Switched(0, prepared.digest, True, False, transition.units, transition.files)
-        return _new_generation(prepared, record, booted, mode, report)
+        generation = Generation(
+            number=generations.next_number(generations.read_all()),
+            digest=prepared.digest,
+            spec_digest=prepared.system.spec_digest,
+            packages=started.packages,
+            config=prepared.layer,
+            cmdline=prepared.cmdline,
+            kernel_version=record.packages.kernel_version,
+            kernel_sha256=started.kernel_sha256,
+            initrd_sha256=started.initrd_sha256,
+            created=generations.now(),
+            origin="switch",
+            state="new",
+            bootable=False,
+        )
+        target = Target(generation, prepared.system.checks, "live", prepared.content)
+        return install(target, started, mode, report)
 
 
 def switch_to_generation(number: int, *, mode: Mode, report: Report) -> Switched:
     """Make a generation that this machine has its system again. Errors are those of `switch`."""
     with state.exclusively(f"invar {mode}"), _refusing(mode):
-        active.register_booted()
+        active.register_started()
         target = generations.by_number(generations.read_all(), number)
-        return _take(target, None, mode, report)
+        return take(target, None, mode, report)
 
 
-def _new_generation(
-    prepared: Prepared, record: ImageRecord, booted: Generation, mode: Mode, report: Report
-) -> Switched:
-    """The layer, then the record, then the running system, and the boot entry last: a cut leaves old or new, whole."""
-    known = generations.read_all()
-    generation = Generation(
-        number=generations.next_number(known),
-        digest=prepared.digest,
-        spec_digest=prepared.system.spec_digest,
-        packages=booted.packages,
-        config=prepared.layer,
-        cmdline=prepared.cmdline,
-        kernel_version=record.packages.kernel_version,
-        kernel_sha256=booted.kernel_sha256,
-        initrd_sha256=booted.initrd_sha256,
-        created=generations.now(),
-        origin="switch",
-        state="new",
-        bootable=False,
-    )
+def switch_to_digest(digest: str, caches: Sequence[str], *, mode: Mode, report: Report) -> Switched:
+    """Make the system with this digest the machine's: a generation that it has, or one that a build cache has.
+
+    `caches` are asked before those that the configuration names. Errors are those of `switch`.
+    """
+    with state.exclusively(f"invar {mode}"), _refusing(mode):
+        started = active.register_started()
+        return _switch_to_published(published.by_digest(digest, caches, started, report), started, mode, report)
+
+
+def _switch_to_published(found: Generation | Target, started: Generation, mode: Mode, report: Report) -> Switched:
+    if isinstance(found, Generation):
+        return take(found, None, mode, report)
+    generation = found.generation
+    if mode == "dry-run":
+        if found.way != "live":
+            return Switched(active.UNNUMBERED, generation.digest, False, True, way=found.way)
+        with layer_view(generation.config, image_of(generation.config)) as view:
+            plan = plan_transition(view)
+        return Switched(active.UNNUMBERED, generation.digest, False, False, plan.units, plan.files)
+    if mode == "test":
+        if found.way != "live":
+            raise needs_restart(found.way)
+        image = image_of(generation.config)
+        transition = _go_live(generation.config, image, generation.digest, 0, found.checks, report)
+        return Switched(active.UNNUMBERED, generation.digest, True, False, transition.units, transition.files)
+    return install(found, started, mode, report)
+
+
+def install(target: Target, started: Generation, mode: Mode, report: Report) -> Switched:
+    """The layer, then the record, then the running system, and the boot entry last: a cut leaves old or new, whole.
+
+    What does not go live is started from its boot entry, or beside it, once it has one.
+    """
+    generation, live = target.generation, target.way == "live"
     settings = read_settings()
     with boot_entries.mounted_esp() as esp:
-        uki = make_uki(esp, booted, generation) if esp is not None else None
+        image = state.LAYERS / generation.config.file_name
+        kinds = {layer.kind for layer in (generation.packages, generation.config) if is_file(layer)}
+        if target.content is not None:
+            kinds.add("config")
+        uki = make_uki(esp, started, generation, kinds, target.boot_files) if esp is not None else None
         if esp is not None and uki is not None:
             room_for(esp, len(uki))
-        elif mode == "boot":
+        elif mode == "boot" or not live:
             raise InvarError("this machine has no EFI system partition to boot a generation from")
-        image = state.LAYERS / generation.config.file_name
-        state.write_whole(image, prepared.content)
+        if target.content is not None:
+            state.write_whole(image, target.content)
         generations.write(generation)
         units, files = UnitActions(), tuple[str, ...]()
-        if mode == "switch":
+        if mode == "switch" and live:
             try:
                 transition = _go_live(
-                    generation.config, image, generation.digest, generation.number, prepared.system.checks, report
+                    generation.config,
+                    image_of(generation.config),
+                    generation.digest,
+                    generation.number,
+                    target.checks,
+                    report,
                 )
             except BaseException:
                 generations.mark(generation, "failed")
@@ -119,30 +176,45 @@ def _new_generation(
             with report.stage("boot entry"):
                 boot_entries.add(esp, generation.number, uki, left=settings.boot_tries)
                 generations.write(replace(generation, bootable=True))
-    return Switched(generation.number, generation.digest, mode == "switch", mode == "boot", units, files)
+            for path in (target.boot_files.kernel, target.boot_files.initrd):
+                if path is not None:
+                    path.unlink(missing_ok=True)
+    went_live = mode == "switch" and live
+    return Switched(generation.number, generation.digest, went_live, not went_live, units, files, target.way)
 
 
-def _take(target: Generation, checks: tuple[Check, ...] | None, mode: Mode, report: Report) -> Switched:
+def take(target: Generation, checks: tuple[Check, ...] | None, mode: Mode, report: Report) -> Switched:
     """A generation that is there already: made active, and the one to boot."""
     now = active.active()
-    booted = generations.by_number(generations.read_all(), now.booted_generation)
-    live = target.packages.root_hash == booted.packages.root_hash
+    started = generations.by_number(generations.read_all(), now.started_generation)
+    way = find_way(target, started)
+    if mode == "dry-run" and way != "live":
+        return Switched(target.number, target.digest, False, True, way=way)
     transition = None
-    if mode != "boot" and live and now.active_digest != target.digest:
+    if mode != "boot" and way == "live" and now.active_digest != target.digest:
         image = image_of(target.config)
         if mode == "dry-run":
             with layer_view(target.config, image) as view:
                 plan = plan_transition(view)
             return Switched(target.number, target.digest, False, False, plan.units, plan.files)
         transition = _go_live(target.config, image, target.digest, target.number, checks, report)
+    if mode == "test" and way != "live":
+        raise needs_restart(way)
     if mode in ("switch", "boot"):
         with boot_entries.mounted_esp() as esp:
             if esp is not None and target.bootable:
                 with report.stage("boot entry"):
                     boot_into(esp, target, read_settings().boot_tries)
-    units = transition.units if transition else UnitActions()
-    return Switched(
-        target.number, target.digest, mode != "boot" and live, not live, units, transition.files if transition else ()
+    went_live = mode != "boot" and way == "live"
+    changes = (transition.units, transition.files) if transition else (UnitActions(), ())
+    return Switched(target.number, target.digest, went_live, not went_live, *changes, way)
+
+
+def needs_restart(way: Way) -> InvarError:
+    """Why `invar test` is refused."""
+    return InvarError(
+        f"that system takes a {way}, and `invar test` does without",
+        hint="`invar switch` or `invar boot`: it falls back by itself if its checks fail",
     )
 
 
@@ -155,13 +227,13 @@ def _go_live(
         transition = plan_transition(view)
         try:
             activate(view, before, transition, report)
-            active.set_active(digest, number, view.device)
+            active.set_active(digest, number, view.device, now.layers["packages"])
             _judge(checks, read_settings(), report)
             settle(view)
         except (InvarError, OSError, KeyboardInterrupt) as error:
             report.warn("the switch failed: going back")
             _go_back(before, view, transition, error, report)
-            active.set_active(now.active_digest, now.active_generation, now.layers["config"])
+            active.set_active(now.active_digest, now.active_generation, now.layers["config"], now.layers["packages"])
             raise
     return transition
 
@@ -197,8 +269,14 @@ def _go_back(before: View, failed: View, done: Transition, error: BaseException,
         ) from error
 
 
-def reboot() -> None:
-    """Ask systemd for a reboot."""
+def restart(switched: Switched, report: Report) -> None:
+    """Ask systemd for what it takes to start the system that was switched to: a soft-reboot, or else a reboot."""
+    if switched.way == "soft-reboot":
+        try:
+            soft_reboot(generations.by_number(generations.read_all(), switched.generation))
+            return
+        except InvarError as error:
+            report.warn(f"no soft-reboot, so a reboot: {error.what}" + (f" ({error.why})" if error.why else ""))
     subprocess.run(["systemctl", "reboot"], check=False)
 
 

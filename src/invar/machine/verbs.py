@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from invar.core.errors import ExitCode, InvarError
+from invar.core.events import Report
 from invar.machine import active, collection, differences, generations, proof, state
-from invar.machine.switch import Mode, Switched, reboot, switch_to_generation
+from invar.machine.switch import Mode, Switched, restart, switch_to_digest, switch_to_generation
 from invar.machine.switch import switch as switch_to
 from invar.machine.terminal import terminal_report
 from invar.system.record import plain
 
+_CACHE_HELP = "where it is, asked before the caches that the image names; may be repeated"
 _FILE_HELP = "a .nix file, or a directory with a configuration.nix; without it, the configuration in the image"
 
 
@@ -50,8 +52,9 @@ def rollback(arguments: list[str]) -> int:
     if number is None:
         number = _previous()
     mode: Mode = "dry-run" if options.dry_run else "boot" if options.boot else "switch"
-    done = switch_to_generation(number, mode=mode, report=terminal_report(quiet=options.json))
-    return _tell(done, mode, as_json=options.json)
+    report = terminal_report(quiet=options.json)
+    done = switch_to_generation(number, mode=mode, report=report)
+    return _tell(done, mode, report, as_json=options.json)
 
 
 def list_generations(arguments: list[str]) -> int:
@@ -152,19 +155,26 @@ def _parser(verb: str, description: str) -> argparse.ArgumentParser:
 def _switch(mode: Mode, description: str, arguments: list[str]) -> int:
     parser = _parser(mode, description)
     parser.add_argument("file", nargs="?", type=Path, help=_FILE_HELP)
+    parser.add_argument("--generation", metavar="DIGEST", help="a published system instead, from a build cache")
+    parser.add_argument("--cache", metavar="URL", action="append", default=[], help=_CACHE_HELP)
     options = parser.parse_args(arguments)
-    path = options.file
-    if path is None:
-        path = state.BAKED / state.read_record().entry
     report = terminal_report(quiet=options.json)
-    done = switch_to(path.absolute(), mode=mode, report=report)
-    return _tell(replace(done), mode, as_json=options.json, seconds=report.seconds)
+    if options.generation is not None:
+        if options.file is not None:
+            raise InvarError("give either a configuration or --generation", exit_code=ExitCode.USAGE)
+        done = switch_to_digest(options.generation, options.cache, mode=mode, report=report)
+    elif options.cache:
+        raise InvarError("--cache goes with --generation", exit_code=ExitCode.USAGE)
+    else:
+        path = options.file or state.BAKED / state.read_record().entry
+        done = switch_to(path.absolute(), mode=mode, report=report)
+    return _tell(done, mode, report, as_json=options.json)
 
 
 def _register() -> None:
     if not generations.read_all():
         with state.exclusively("invar", wait=True):
-            active.register_booted()
+            active.register_started()
 
 
 def _previous() -> int:
@@ -172,18 +182,27 @@ def _previous() -> int:
     now = active.active()
     known = generations.read_all()
     if now.active_generation == active.UNNUMBERED:
-        return now.booted_generation
+        return now.started_generation
     found = generations.previous(known, now.active_generation)
     if found is None:
         raise InvarError("there is no good generation before the active one", hint="`invar generations` lists them all")
     return found.number
 
 
-def _tell(done: Switched, mode: Mode, *, as_json: bool, seconds: dict[str, float] | None = None) -> int:
+def _tell(done: Switched, mode: Mode, report: Report, *, as_json: bool) -> int:
     if done.active:
         proof.announce(proof.gather())
     if as_json:
-        return _print_json({**plain(done), "mode": mode, "seconds": seconds or {}})
+        _print_json({**plain(done), "mode": mode, "seconds": report.seconds})
+    else:
+        _print_switched(done, mode)
+    sys.stdout.flush()
+    if done.reboot and mode == "switch":
+        restart(done, report)
+    return ExitCode.DONE
+
+
+def _print_switched(done: Switched, mode: Mode) -> None:
     units = done.changes
     for title, names in (
         ("stop", units.stop),
@@ -195,18 +214,17 @@ def _tell(done: Switched, mode: Mode, *, as_json: bool, seconds: dict[str, float
         if names:
             print(f"{title}: {' '.join(names)}")
     if mode == "dry-run":
-        print(
-            f"{len(done.files)} files of /etc would change: {' '.join(done.files)}" if done.files else "no file changes"
-        )
-        return ExitCode.DONE
+        if done.way != "live":
+            print(f"it takes a {done.way}")
+            return
+        files = " ".join(done.files)
+        print(f"{len(done.files)} files of /etc would change: {files}" if files else "no file changes")
+        return
     name = f"generation {done.generation}" if done.generation else "the system"
-    when = "is active" if done.active else "is taken at the next boot"
+    restarting = done.reboot and mode == "switch"
+    when = "is active" if done.active else f"is started now, by a {done.way}" if restarting else "is the next boot's"
     until = " until the next boot" if mode == "test" else ""
     print(f"{name} ({done.digest[:12]}) {when}{until}")
-    if done.reboot and mode == "switch":
-        print("restarting the machine")
-        reboot()
-    return ExitCode.DONE
 
 
 def _tell_collected(doomed: collection.Doomed, *, as_json: bool, done: bool) -> int:

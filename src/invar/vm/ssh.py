@@ -95,6 +95,8 @@ def ssh_argv(
         *("-o", f"StrictHostKeyChecking={'yes' if pinned else 'accept-new'}"),
         *("-o", "UpdateHostKeys=no"),
         *("-o", "LogLevel=ERROR"),
+        # A machine that restarts says no goodbye: without this a session would wait for it for ever.
+        *("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=8"),
         *((("-tt",) if terminal else ("-T",)) if terminal is not None else ()),
         *options,
         "127.0.0.1",

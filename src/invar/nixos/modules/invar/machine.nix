@@ -20,6 +20,16 @@ in
         and serves all the same.
       '';
     };
+    cache.url = mkOption {
+      type = types.listOf (types.strMatching "(https?|s3|file)://.+");
+      default = [ ];
+      example = [ "https://cache.example.org/web" "s3://example-invar-cache/web" ];
+      description = ''
+        Build caches (`invar cache export`) that instances fetch published systems from, in this order. What is fetched by digest is
+        proven by that digest, whoever serves it. What a configuration with other packages was built to must be signed where
+        invar.userData.trustedKeys has keys; without keys it is the word of the cache that counts, and plain http is not believed.
+      '';
+    };
     boot.tries = mkOption {
       type = types.ints.between 1 9;
       default = 3;
@@ -33,10 +43,35 @@ in
   };
 
   config = lib.mkIf cfg.machine.enable {
-    environment.systemPackages = [ pkgs.python3 ];
+    environment.systemPackages = [ pkgs.python3 ] ++ lib.optional (cfg.cache.url != [ ]) pkgs.cacert;
     environment.etc."invar/machine.json".text = builtins.toJSON {
       boot_tries = cfg.boot.tries;
       boot_deadline = cfg.boot.deadline;
+      caches = cfg.cache.url;
+    };
+    # systemd leaves the mounts below /run behind in a soft-reboot (src/invar/machine/soft_reboot.py): those of the layers come back.
+    systemd.services.invar-layers = {
+      description = "The layers that this system was started from";
+      wantedBy = [ "sysinit.target" ];
+      before = [
+        "sysinit.target"
+        "local-fs.target"
+      ];
+      conflicts = [ "shutdown.target" ];
+      restartIfChanged = false;
+      unitConfig = {
+        DefaultDependencies = false;
+        ConditionPathExists = "/run/invar/layers.env";
+      };
+      serviceConfig = {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        EnvironmentFile = "/run/invar/layers.env";
+        ExecStart = [
+          "/usr/bin/mount -t erofs -o ro,nodev \${PACKAGES} /run/invar/packages"
+          "/usr/bin/mount -t erofs -o ro,nodev \${CONFIG} /run/invar/config"
+        ];
+      };
     };
     systemd.services.invar-boot-health = {
       description = "Whether this boot is a good one";

@@ -84,7 +84,10 @@ let
     #!/bin/sh
     # Shows the host keys on the console, where EC2 keeps them for whoever wants to know the instance before connecting to it.
     set -eu
-    digest=$(sed -n 's/.*invar\.digest=\([0-9a-f]*\).*/\1/p' /proc/cmdline)
+    # After a soft-reboot the kernel's command line is still that of the system before.
+    line=/run/invar/started
+    [ -e "$line" ] || line=/proc/cmdline
+    digest=$(sed -n 's/.*invar\.digest=\([0-9a-f]*\).*/\1/p' "$line")
     for key in /var/lib/ssh/ssh_host_*_key.pub; do
       echo "invar: system $digest, host key $(ssh-keygen -l -f "$key")"
     done
