@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -88,6 +89,31 @@ def test_a_last_checkpoint_below_100_ends_it_there(bench: Bench) -> None:
     bench.until("Successful")
     assert bench.versions() == {"1": 7, "2": 3}
     assert bench.newest()["PercentageComplete"] == 30
+
+
+def test_it_goes_from_the_fullest_zones_so_that_nothing_is_rebalanced_afterwards(bench: Bench) -> None:
+    bench.create(size=12)
+    bench.refresh(CheckpointPercentages=[50], CheckpointDelay=60)
+    bench.until("Successful")
+    bench.wait(900)
+    zones = Counter(one["AvailabilityZone"] for one in bench.members())
+    assert set(zones.values()) == {4}
+    assert bench.versions() == {"1": 6, "2": 6}
+
+
+def test_a_suspended_refresh_is_paused_and_not_cancelled(bench: Bench) -> None:
+    named = {"AutoScalingGroupName": "web"}
+    bench.create(size=4)
+    bench.refresh(MaxHealthyPercentage=125, InstanceWarmup=30)
+    bench.wait(45)
+    bench.autoscaling.suspend_processes(**named, ScalingProcesses=["InstanceRefresh"])
+    before = {one["InstanceId"] for one in bench.members()}
+    bench.wait(3 * 3600)
+    assert {one["InstanceId"] for one in bench.members()} == before
+    assert bench.newest()["Status"] == "InProgress"
+    bench.autoscaling.resume_processes(**named, ScalingProcesses=["InstanceRefresh"])
+    bench.until("Successful", least=4)
+    assert bench.versions() == {"2": 4}
 
 
 def test_it_bakes(bench: Bench) -> None:

@@ -128,6 +128,22 @@ def tag_group(cloud: Cloud, region: str, name: str, tags: Mapping[str, str]) -> 
         raise told(error, f"autoscaling:CreateOrUpdateTags {region} {name}") from error
 
 
+def suspend_processes(cloud: Cloud, region: str, name: str, processes: Sequence[str]) -> None:
+    """SuspendProcesses. Raises InvarError."""
+    try:
+        cloud.autoscaling(region).suspend_processes(AutoScalingGroupName=name, ScalingProcesses=processes)
+    except AWS_ERRORS as error:
+        raise told(error, f"autoscaling:SuspendProcesses {region} {name}") from error
+
+
+def resume_processes(cloud: Cloud, region: str, name: str, processes: Sequence[str]) -> None:
+    """ResumeProcesses. Raises InvarError."""
+    try:
+        cloud.autoscaling(region).resume_processes(AutoScalingGroupName=name, ScalingProcesses=processes)
+    except AWS_ERRORS as error:
+        raise told(error, f"autoscaling:ResumeProcesses {region} {name}") from error
+
+
 def _tags(name: str, tags: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {

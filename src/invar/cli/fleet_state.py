@@ -146,7 +146,11 @@ def print_status(status: Status) -> None:
             click.echo(f"  {one.region}: {one.error}")
             continue
         spread = ", ".join(f"{count} of {name}" for name, count in one.by_generation.items()) or "no instance"
-        refresh = f"; refresh {one.refresh.status} {one.refresh.percentage} %" if one.refresh else ""
+        refresh = (
+            f"; refresh {one.refresh.status} {one.refresh.percentage} %{' (held)' if one.held else ''}"
+            if one.refresh
+            else ""
+        )
         click.echo(f"  {one.region}: {one.serving} of {one.desired} in service; {spread}{refresh}")
 
 

@@ -13,6 +13,7 @@ from invar.aws.instances import InstanceRecord
 from invar.core.canonical import digest
 from invar.fleet.launch import DESCRIPTION
 from invar.fleet.ledger import Deployment, History
+from invar.fleet.rollout_decision import REFRESHING, is_held
 from invar.fleet.spec import Health
 from invar.fleet.tags import COMMIT, SYSTEM
 from invar.fleet.verdict import judge
@@ -140,8 +141,10 @@ def group_findings(
             yield Finding("launch template", f"version {number} does not hold what its description says")
     for name in declared:
         yield Finding("group", f"{name} is not as declared")
-    if group.suspended:
-        yield Finding("group", f"suspended: {', '.join(group.suspended)}")
+    held = (REFRESHING,) if is_held(group) and expected is not None and len(expected.deployments) > 1 else ()
+    suspended = [process for process in group.suspended if process not in held]
+    if suspended:
+        yield Finding("group", f"suspended: {', '.join(suspended)}")
 
 
 def generation_with(history: History, region: str, image: str) -> int | None:

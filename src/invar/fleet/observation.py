@@ -28,6 +28,9 @@ LARGEST_PROOF = 1 << 20
 HOLD_BEFORE = 25.0
 """Seconds before the end of its warm-up in which an unproven instance holds the refresh: more than two looks."""
 
+SKEW = 300.0
+"""Seconds that this machine's clock may be ahead of EC2's: AWS takes no request from one that is further off."""
+
 
 @dataclass(slots=True)
 class _Known:
@@ -107,7 +110,7 @@ class Observer:
             self.terms.health,
             parameters=self.terms.parameters,
             age=age,
-            new=one.record.launched >= self.began,
+            new=one.record.launched >= self.began - SKEW,
         )
         one.due = min(now + one.pause, max(now + 1, one.record.launched + self.terms.health.within + 1))
         one.pause = min(LONGEST_PAUSE, one.pause * 1.5)

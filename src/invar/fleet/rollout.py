@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from invar.aws.client import Cloud
-from invar.aws.groups import tag_group
+from invar.aws.groups import find_group, resume_processes, suspend_processes, tag_group
 from invar.aws.instances import console_of
 from invar.aws.refreshes import cancel_refresh, newest_refresh, roll_back_refresh, start_refresh
 from invar.core.errors import InvarError
@@ -21,8 +21,8 @@ from invar.fleet.launch import launch_part
 from invar.fleet.ledger import Deployment, Entry, Ledger, Mark, Request, Standing
 from invar.fleet.observation import Observer, tail
 from invar.fleet.regions import everywhere
-from invar.fleet.rollout_decision import Plan, Step, decide, preferences
-from invar.fleet.spec import TAG_FLEET_GENERATION
+from invar.fleet.rollout_decision import REFRESHING, Plan, Step, decide, is_held, preferences
+from invar.fleet.spec import TAG_FLEET_GENERATION, TAG_HELD
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +209,12 @@ class _Driver:
                     self.report.note(f"{region}: instance refresh {started} begins")
                 return started is not None
             if step.do == "hold":
-                past = {**standing.past, region: self._newest(region) or standing.past.get(region, "")}
-                self.ledger.request(self.number, Request("run", self.who, self.times.now(), past))
-                return cancel_refresh(self.cloud, region, self.group)
+                tag_group(self.cloud, region, self.group, {TAG_HELD: str(self.number)})
+                suspend_processes(self.cloud, region, self.group, [REFRESHING])
+                return False
+            if step.do == "release":
+                self._release(region)
+                return True
             if step.do == "roll back":
                 if not roll_back_refresh(self.cloud, region, self.group):
                     cancel_refresh(self.cloud, region, self.group)
@@ -220,9 +223,9 @@ class _Driver:
             self._silent(error)
         return False
 
-    def _newest(self, region: str) -> str | None:
-        refresh = newest_refresh(self.cloud, region, self.group)
-        return None if refresh is None else refresh.id
+    def _release(self, region: str) -> None:
+        resume_processes(self.cloud, region, self.group, [REFRESHING])
+        tag_group(self.cloud, region, self.group, {TAG_HELD: ""})
 
     def _fail(self, standing: Standing, region: str, step: Step) -> bool:
         """Make it known, in the ledger first, that the generation goes back."""
@@ -247,6 +250,9 @@ class _Driver:
         for region in standing.entry.deployments:
             if not roll_back_refresh(self.cloud, region, self.group):
                 cancel_refresh(self.cloud, region, self.group)
+            group = find_group(self.cloud, region, self.group)
+            if group is not None and is_held(group):
+                self._release(region)
         why = standing.failed.why if standing.failed else None
         self.ledger.close(self.number, Mark("failed", self.who, self.times.now(), why))
         return True
@@ -256,7 +262,7 @@ class _Driver:
         number = standing.entry.previous if failed else self.number
         for region in standing.entry.deployments if self.tag else ():
             try:
-                tag_group(self.cloud, region, self.group, {TAG_FLEET_GENERATION: str(number)})
+                tag_group(self.cloud, region, self.group, {TAG_FLEET_GENERATION: str(number), TAG_HELD: ""})
             except InvarError as error:
                 self._silent(error)
                 return False

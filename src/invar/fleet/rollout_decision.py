@@ -15,11 +15,14 @@ from typing import Any, Literal
 from invar.aws.groups import GroupRecord, Member
 from invar.aws.refreshes import RefreshRecord
 from invar.fleet.ledger import Deployment, Terms
+from invar.fleet.spec import TAG_HELD
 from invar.fleet.verdict import Verdict
 
-Do = Literal["start", "hold", "roll back", "wait", "done", "fail"]
-"""hold: cancel the refresh, for EC2 would soon go on on the strength of an instance that has proven nothing; what was
-replaced stays, and a new refresh goes on once everything new is proven."""
+Do = Literal["start", "hold", "release", "roll back", "wait", "done", "fail"]
+"""hold: suspend the group's process InstanceRefresh, which pauses the refresh without cancelling it, for EC2 would soon
+go on on the strength of an instance that has proven nothing. release: let it go on."""
+REFRESHING = "InstanceRefresh"
+"""The process of Auto Scaling that is suspended to hold a refresh."""
 LOSSES = 10
 """Percentage of the desired instances (but at least one) that may go before they were proven: Spot takes some back."""
 
@@ -59,6 +62,11 @@ def is_of(refresh: RefreshRecord | None, target: Deployment) -> bool:
     return refresh is not None and (refresh.template, refresh.version) == (target.template, target.version)
 
 
+def is_held(group: GroupRecord) -> bool:
+    """Whether a rollout, and not an operator, holds the group's refreshes."""
+    return REFRESHING in group.suspended and bool(group.tags.get(TAG_HELD))
+
+
 def forward(facts: Facts, target: Deployment) -> Step:
     """The next step towards a new generation."""
     group, refresh = facts.group, facts.refresh
@@ -68,7 +76,12 @@ def forward(facts: Facts, target: Deployment) -> Step:
             return Step("fail", verdict.why, member.id)
     if facts.lost > max(1, ceil(group.desired * LOSSES / 100)):
         return Step("fail", f"{facts.lost} new instances were replaced before they were proven")
-    if "InstanceRefresh" in group.suspended or "Launch" in group.suspended:
+    if is_held(group):
+        waiting = next((member.id for member in group.members if _unproven(member, facts, target)), None)
+        if waiting is None or refresh is None or not refresh.active:
+            return Step("release")
+        return Step("wait", f"held: {waiting} is in service and has not proven what it runs")
+    if REFRESHING in group.suspended or "Launch" in group.suspended:
         return Step("wait", f"processes of the group are suspended: {', '.join(group.suspended)}")
     if refresh is None:
         return _onward(facts, target)
@@ -89,6 +102,8 @@ def forward(facts: Facts, target: Deployment) -> Step:
 def back(facts: Facts, target: Deployment) -> Step:
     """The next step back to a generation that ran before: it does not give up, and ends what goes elsewhere."""
     group, refresh = facts.group, facts.refresh
+    if is_held(group) and (refresh is None or not refresh.active or is_of(refresh, target)):
+        return Step("release")
     if refresh is not None and refresh.ending:
         return Step("wait", f"{refresh.status}, {refresh.percentage} %")
     if refresh is not None and refresh.active:
@@ -183,6 +198,12 @@ def _onward(facts: Facts, target: Deployment) -> Step:
             if verdict.standing not in ("proven", "kept"):
                 return Step("wait", f"{member.id}: {verdict.why}", member.id)
     return Step("start")
+
+
+def _unproven(member: Member, facts: Facts, target: Deployment) -> bool:
+    if member.lifecycle != "InService" or not runs(member, target):
+        return False
+    return facts.verdicts.get(member.id, NOT_SEEN).standing == "pending"
 
 
 def _is_at(group: GroupRecord, target: Deployment) -> bool:

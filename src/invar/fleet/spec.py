@@ -12,6 +12,9 @@ TAG_FLEET = "invar:fleet"
 TAG_FLEET_GENERATION = "invar:fleet-generation"
 """Tag of instances and launch template versions: the fleet's generation that launched them first."""
 
+TAG_HELD = "invar:held"
+"""Tag of groups: the generation whose rollout suspended the process InstanceRefresh, "" when none has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Size:

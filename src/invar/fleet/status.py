@@ -11,19 +11,24 @@ from invar.aws.groups import GroupRecord, find_group
 from invar.aws.refreshes import RefreshRecord, newest_refresh
 from invar.fleet.ledger import History, Ledger, Standing
 from invar.fleet.regions import everywhere
+from invar.fleet.rollout_decision import is_held
 from invar.fleet.spec import FleetSpec
 from invar.system.record import plain
 
 
 @dataclass(frozen=True, slots=True)
 class RegionStatus:
-    """One region. `by_generation`: what members run ("generation 3", or a template's version) → how many."""
+    """One region. `by_generation`: what members run ("generation 3", or a template's version) → how many.
+
+    `held`: its refresh waits until a new instance has proven what it runs.
+    """
 
     region: str
     desired: int = 0
     serving: int = 0
     by_generation: dict[str, int] = field(default_factory=dict)
     refresh: RefreshRecord | None = None
+    held: bool = False
     error: str | None = None
 
 
@@ -69,6 +74,7 @@ def _look(cloud: Cloud, spec: FleetSpec, region: str, history: History) -> Regio
         sum(member.serving for member in group.members),
         spread(group, history),
         refresh if refresh is not None and (refresh.active or refresh.ending) else None,
+        is_held(group),
     )
 
 

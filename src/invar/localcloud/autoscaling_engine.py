@@ -147,7 +147,10 @@ class Engine:
         surge = 0
         refresh = group.active_refresh
         if refresh is not None and not group.deleting:
-            done |= self._refresh(group, refresh, now)
+            if group.runs("InstanceRefresh") or refresh.status == "Cancelling":
+                done |= self._refresh(group, refresh, now)
+            else:
+                refresh.progressed = now
             surge = refresh.surge if refresh.status in ACTIVE else 0
         done |= self._apply(group, capacity(group, surge, now), now)
         done |= self._apply(group, warm_pool(group), now)

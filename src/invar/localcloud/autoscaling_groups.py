@@ -192,6 +192,8 @@ class GroupApi:
         group = self._engine.require(caller.region, parameters["AutoScalingGroupName"])
         for name in _processes(parameters):
             group.suspended.pop(name, None)
+        if group.active_refresh is not None:
+            group.active_refresh.progressed = self._clock.now()
         self._engine.wake(group)
         return {}
 

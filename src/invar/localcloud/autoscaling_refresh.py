@@ -5,6 +5,7 @@ Follows "How an instance refresh works" of the Amazon EC2 Auto Scaling User Guid
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from math import ceil, floor
@@ -147,7 +148,10 @@ def _figures(refresh: Refresh, old: int, warmed: int) -> tuple[int, int]:
 def _replace(
     group: Group, refresh: Refresh, step: Step, old: list[Member], unsettled: list[Member], missing: int
 ) -> None:
-    """Which old ones go now, and how many instances there are to be above the desired capacity afterwards."""
+    """Which old ones go now, and how many instances there are to be above the desired capacity afterwards.
+
+    They go from the zones where most are: else the group would be rebalanced, by launches of its own, once it ends.
+    """
     floor_percentage = refresh.preferences["MinHealthyPercentage"]
     least = floor_of(group.desired, floor_percentage)
     surge = ceil(group.desired * refresh.preferences["MaxHealthyPercentage"] / 100) - group.desired
@@ -160,10 +164,14 @@ def _replace(
         elif not unsettled and not missing:
             going = 1
     movable = [one for one in old if one.state in ("InService", "Standby") and not _blocked(refresh, one)]
-    for member in sorted(movable, key=lambda one: (_settled(one), one.since, one.id)):
-        if len(step.replace) >= room or (_settled(member) and going <= 0):
+    zones = Counter(one.zone for one in group.members.values() if one.counted)
+    while movable and len(step.replace) < room:
+        member = min(movable, key=lambda one: (_settled(one), -zones[one.zone], one.since, one.id))
+        if _settled(member) and going <= 0:
             break
+        movable.remove(member)
         step.replace.append(member.id)
+        zones[member.zone] -= 1
         going -= _settled(member)
     staying = sum(one.counted and one.id not in step.replace for one in old)
     step.surge = max(0, min(surge, staying, room - len(step.replace)))
@@ -193,7 +201,7 @@ def _held_back(refresh: Refresh, step: Step, old: list[Member], now: float) -> b
             if now < step.paused_until:
                 step.again = step.paused_until
                 return True
-            step.paused_until = None
+            step.paused_until, step.reason = None, None
         goal = percentages[step.checkpoint] if step.checkpoint < len(percentages) else None
         if goal is not None and refresh.total and refresh.total - step.remaining >= ceil(refresh.total * goal / 100):
             step.checkpoint += 1
