@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from invar.image.uki import add_sections, build_uki, image_size, read_sections, replace_sections
+from invar.image.uki import add_sections, build_uki, file_length, image_size, read_sections, replace_sections
+from invar.machine.boot_entries import sections
 from small_disk import pe_program
 
 
@@ -41,6 +43,23 @@ def test_every_part_is_a_section() -> None:
     assert found[".initrd"] == b"initrd" * 999
     assert found[".uname"] == b"6.12.1"
     assert found[".text"] == contents(stub)[".text"]
+
+
+def test_a_signed_kernel_of_any_length_is_read_back_as_it_was(tmp_path: Path) -> None:
+    kernel = bytearray(pe_program(b"kernel" * 1000, memory=0x90000))
+    signature = b"signature" * 9
+    struct.pack_into("<II", kernel, 0x40 + 24 + 112 + 4 * 8, len(kernel), len(signature))
+    kernel += signature
+    assert len(kernel) % 512 and file_length(bytes(kernel) + bytes(300)) == len(kernel)
+    uki = tmp_path / "invar.efi"
+    uki.write_bytes(
+        build_uki(pe_program(), kernel=bytes(kernel), kernel_version="6", initrd=b"i", cmdline="c", os_release="o")
+    )
+    assert sections(uki)[".linux"] == kernel
+    uki.write_bytes(
+        build_uki(pe_program(), kernel=b"no PE program", kernel_version="6", initrd=b"i", cmdline="c", os_release="o")
+    )
+    assert sections(uki)[".linux"] == b"no PE program"
 
 
 def test_sections_are_aligned_and_do_not_overlap() -> None:

@@ -20,6 +20,10 @@ AT_INITIALIZED_DATA_SIZE = 8
 AT_SECTION_ALIGNMENT = 32
 AT_IMAGE_SIZE = 56
 AT_CHECKSUM = 64
+AT_DIRECTORY_COUNT = 108
+AT_DIRECTORIES = 112
+CERTIFICATES = 4
+"""Index of the data directory that tells where the signatures are."""
 
 SCN_CNT_CODE = 0x00000020
 SCN_CNT_INITIALIZED_DATA = 0x00000040
@@ -154,6 +158,21 @@ def image_size(program: bytes) -> int:
         return 0
     (size,) = struct.unpack_from("<I", program, optional + AT_IMAGE_SIZE)
     return int(size)
+
+
+def file_length(program: bytes) -> int:
+    """Where a PE program ends: behind its last section, or its signature (Microsoft PE/COFF, "The Attribute Certificate
+    Table"). What follows is what padded it into a section. 0 when it is no PE program."""
+    try:
+        _, optional = _headers(program)
+    except ValueError:
+        return 0
+    end = max((section.offset + section.file_size for section in read_sections(program)), default=0)
+    (directories,) = struct.unpack_from("<I", program, optional + AT_DIRECTORY_COUNT)
+    if directories > CERTIFICATES:
+        offset, size = struct.unpack_from("<II", program, optional + AT_DIRECTORIES + 8 * CERTIFICATES)
+        end = max(end, offset + size if size else 0)
+    return int(end)
 
 
 def _headers(program: bytes) -> tuple[int, int]:

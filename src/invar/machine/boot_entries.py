@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from invar.core.errors import InvarError
-from invar.image.uki import read_sections
+from invar.image.uki import file_length, read_sections
 from invar.machine import state
 from invar.machine.disk import partition
 
@@ -68,13 +68,18 @@ def find_entry(esp: Path, number: int) -> BootEntry | None:
 
 
 def sections(uki: Path) -> dict[str, bytes]:
-    """The sections of a UKI by name (".linux", ".initrd", ".cmdline", ...). Raises InvarError for what is none."""
+    """The sections of a UKI by name (".linux", ".initrd", ".cmdline", ...). Raises InvarError for what is none.
+
+    The kernel's section takes more memory than its file, so that only the kernel's own headers tell where it ends.
+    """
     content = uki.read_bytes()
     try:
-        return {
+        found = {
             section.name: content[section.offset : section.offset + min(section.file_size, section.memory_size)]
             for section in read_sections(content)
         }
+        kernel = found.get(".linux", b"")
+        return found | ({".linux": kernel[: file_length(kernel)]} if file_length(kernel) else {})
     except (ValueError, IndexError) as error:
         raise InvarError(f"{uki.name} is no kernel image", where=str(uki), why=str(error)) from error
 
