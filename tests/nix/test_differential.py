@@ -41,7 +41,7 @@ NOT_COMPARED = frozenset(
         "derivation",
     }
     | {"getEnv", "filterSource", "storePath", "readFile", "readDir", "hashFile", "path", "toFile"}
-    | {"break", "warn", "readFileType", "convertHash", "addDrvOutputDependencies"}
+    | {"break", "warn", "readFileType", "convertHash", "addDrvOutputDependencies", "parseFlakeRef", "flakeRefToString"}
 )
 """What has effects, reads files (other tests compare that), or that Nix 2.8 does not have."""
 

@@ -28,6 +28,8 @@ def from_json(text: Value) -> Value:
 
 def _json_int(digits: str) -> int | float:
     number = int(digits)
+    if INT_MAX < number < 2**64:
+        raise NixError(f"unsigned json number {number} outside of Nix integer range")
     return number if INT_MIN <= number <= INT_MAX else float(number)
 
 
