@@ -4,13 +4,15 @@ python bench/nix.py [--runs N] [NAME ...]
 
 CPU seconds of whole processes, the median of N runs that take turns. "work" leaves out what the same program takes for
 the expression `1`. The module workload runs on one and the same module system written in Nix for all three; "native" is
-`lib.evalModules` as configurations use it. Memory is the peak of the resident set. Compiled code is cached.
+`lib.evalModules` as configurations use it. A peer that fails or takes longer than 60 s has "-". Memory is the peak of
+the resident set. Compiled code is cached.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -78,6 +80,10 @@ NATIVE = f"let inherit (import {LIB}) evalModules; in "
 SIZES = (100, 1000)
 
 
+LIMIT = 60
+"""CPU seconds after which a program is ended; nixeval needs hours for some rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """CPU seconds and peak resident bytes of one process."""
@@ -89,6 +95,7 @@ class Cost:
 def cost(command: list[str]) -> Cost:
     """What one run takes. Raises CalledProcessError when it fails."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+    resource.prlimit(process.pid, resource.RLIMIT_CPU, (LIMIT, LIMIT))
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

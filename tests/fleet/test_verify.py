@@ -238,6 +238,27 @@ def test_a_rebuild_of_the_commit_must_give_the_same_bytes(
     assert unsound(done) == {"rebuild"}
 
 
+def test_a_flake_is_built_again_by_its_url_at_the_commit(
+    cloud: Cloud, artifact: Artifact, repository: Path, check: Callable[..., Verified], tmp_path: Path
+) -> None:
+    (repository / "web" / "flake.nix").write_text("{ outputs = { self }: { }; }\n")
+    for arguments in (("add", "."), ("commit", "--quiet", "-m", "two")):
+        subprocess.run(
+            ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b", *arguments], check=True
+        )
+    told = committed(artifact, repository, source="web/flake.nix", output="hosts.web", engine="nix")
+    published = send(cloud, told, tmp_path, (REGION,)).images[REGION]
+    asked: list[Source] = []
+
+    def same(source: Source) -> Artifact:
+        asked.append(source)
+        return artifact
+
+    assert check(published.id, REGION, Rebuild(repository / "web", same)).passed
+    url = f"git+file://{repository}?rev={told.identity.commit}&dir=web#hosts.web"
+    assert asked == [Source(url, "nix", None)]
+
+
 @pytest.mark.parametrize(
     ("identity", "said"),
     [

@@ -23,7 +23,7 @@ _OWN_WORDS = (
     (re.compile(r"^(?:\[json\.exception|JSON parse error).*", re.DOTALL), "invalid JSON"),
     (re.compile(r"^while parsing a TOML string.*", re.DOTALL), "invalid TOML"),
     (re.compile(r"^invalid regular expression.*", re.DOTALL), "invalid regular expression"),
-    (re.compile(r"^attribute '\"\"' missing"), "attribute '' missing"),
+    (re.compile(r"^attribute '\"(.*?)\"' missing"), r"attribute '\1' missing"),  # quoted where it is no identifier
     (re.compile(r"^assertion '.*' failed$", re.DOTALL), "assertion failed"),  # names come in any order there
     (re.compile(r"^the float .* is out of the range of integers$"), "out of range"),
 )

@@ -84,6 +84,18 @@ MESSAGES: list[tuple[str, type[NixError], str, str]] = [
     ("builtins.head [ ]", NixError, "list index 0 is out of bounds", "1:1"),
     ("builtins.elemAt [ 1 ] 3", NixError, "list index 3 is out of bounds", "1:1"),
     ('builtins.substring (-1) 2 "a"', NixError, "negative start position in 'substring'", "1:1"),
+    (
+        'builtins.fromJSON "9223372036854775808"',
+        NixError,
+        "unsigned json number 9223372036854775808 outside of Nix integer range",
+        "1:1",
+    ),
+    (
+        'builtins.flakeRefToString { type = "github"; }',
+        NixError,
+        "attribute 'owner' is missing in call to 'flakeRefToString'",
+        "1:1",
+    ),
     ('builtins.match "(" "a"', NixError, "invalid regular expression '('", "1:1"),
     ('builtins.match "\\\\d" "1"', NixError, "invalid regular expression '\\d'", "1:1"),
     ('builtins.match "a{,2}" "a"', NixError, "invalid regular expression 'a{,2}'", "1:1"),

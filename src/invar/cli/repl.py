@@ -42,12 +42,13 @@ def repl(
     invar repl ./lib.nix
     echo ':p map (x: x * 2) [ 1 2 ]' | invar repl
     """
+    from invar.cli.terminal import PlainScreen
     from invar.cli.values import Settings, plain_evaluator
     from invar.nix.interactive import Interactive
 
     session = session_of(context)
     settings = Settings(search_path=search_path, features=features, impure=impure)
-    with session.reporting() as report:
+    with PlainScreen(quiet=session.quiet) as report:  # live bars and the prompt would overwrite each other
         made = Interactive(
             lambda: plain_evaluator(session, report, settings, os.environ), show_trace=session.show_trace
         )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from invar.nix.builtins import VERSION
+from invar.nix.coerce import coerce_to_string
 from invar.nix.errors import NixError, render
 from invar.nix.evaluator import Evaluator
 from invar.nix.features import read_features
 from invar.nix.selection import Style, select, shown, with_arguments
-from invar.nix.stack import with_big_stack
+from invar.nix.stack import limit_calls, with_big_stack
 from invar.nix.values import Value
 
 USAGE = """\
@@ -20,7 +23,23 @@ usage: python -m invar.nix [--eval] [--strict] [--json | --xml [--no-location]] 
                            [--arg NAME EXPR]... [--argstr NAME TEXT]... [--option NAME VALUE]... [--pure-eval]
                            [--restrict-eval] [--extra-experimental-features NAMES] [--show-trace] [--cache DIR]
                            [-E EXPR | FILE | -]...
-Evaluates Nix expressions and prints their values, as nix-instantiate --eval does."""
+       python -m invar.nix --find-file NAME...
+Evaluates Nix expressions and prints their values, as nix-instantiate --eval does. Its flags that are about building
+are accepted and mean nothing."""
+
+TRY_HELP = "Try 'python -m invar.nix --help' for more information."
+
+NO_MEANING = frozenset(
+    {"--eval", "--eval-only", "--read-write-mode", "--readonly-mode", "--read-only", "--dry-run", "--repair"}
+    | {"--verbose", "--quiet", "--no-build-output", "--keep-going", "--keep-failed", "--fallback"}
+)
+"""Flags that change nothing here."""
+
+NO_MEANING_WITH_VALUE = frozenset(
+    {"-j", "--max-jobs", "--cores", "--timeout", "--max-silent-time", "--log-format", "--store", "--eval-store"}
+)
+LETTERS = "EAIjvQkK"
+"""Flags of one letter, which may stand together behind one dash."""
 
 
 @dataclass(slots=True)
@@ -35,6 +54,8 @@ class Options:
     style: Style = "nix"
     strict: bool = False
     parse_only: bool = False
+    find_files: bool = False
+    informs: str = ""
     locations: bool = True
     settings: dict[str, str] = field(default_factory=dict)
     cache: str | None = None
@@ -72,38 +93,46 @@ def parse_arguments(argv: list[str]) -> Options:
     options = Options()
     words: Iterator[str] = iter(argv)
 
-    def following(flag: str) -> str:
+    def following(flag: str, wanted: int = 1) -> str:
         word = next(words, None)
         if word is None:
-            raise UsageError(f"flag '{flag}' requires an argument")
+            if flag in ("-A", "--attr"):
+                raise UsageError(f"'{flag}' requires an argument")
+            raise UsageError(f"flag '{flag}' requires {wanted} argument(s)")
         return word
 
-    for word in words:
-        if word in ("--eval", "--read-write-mode", "--eval-only"):
+    while (word := next(words, None)) is not None:
+        if word in NO_MEANING or word in ("-v", "-Q", "-k", "-K"):
             continue
-        if word in ("-E", "--expr"):
+        if word in NO_MEANING_WITH_VALUE:
+            following(word)
+        elif word in ("-E", "--expr"):
             options.expressions = True
         elif word in ("-A", "--attr"):
             options.attributes.append(following(word))
-        elif word == "-I":
+        elif word in ("-I", "--include"):
             options.search_path.append(following(word))
         elif word.startswith("-I"):
             options.search_path.append(word[2:])
         elif word in ("--arg", "--argstr"):
-            name = following(word)
-            options.arguments.append((name, following(word), word == "--arg"))
+            name = following(word, 2)
+            options.arguments.append((name, following(word, 2), word == "--arg"))
         elif word in ("--json", "--xml"):
             options.style = "json" if word == "--json" else "xml"
         elif word == "--strict":
             options.strict = True
         elif word == "--parse":
             options.parse_only = True
+        elif word == "--find-file":
+            options.find_files = True
         elif word == "--no-location":
             options.locations = False
+        elif word in ("--help", "--version"):
+            options.informs = word
+            return options
         elif word == "--option":
-            _set(options.settings, following(word), following(word))
-        elif word in ("-v", "--verbose", "-Q", "--quiet", "--read-only", "--readonly-mode"):
-            continue
+            name = following(word, 2)
+            _set(options.settings, name, following(word, 2))
         elif word in ("--impure", "--pure"):
             options.settings["pure-eval"] = "false" if word == "--impure" else "true"
         elif word.startswith("--") and word[2:] in SWITCHES:
@@ -114,6 +143,10 @@ def parse_arguments(argv: list[str]) -> Options:
             _set(options.settings, word[2:], following(word))
         elif word == "--cache":
             options.cache = following(word)
+        elif word.startswith("-j") and word[2:].isdigit():
+            continue
+        elif len(word) > 2 and word[0] == "-" and all(letter in LETTERS for letter in word[1:]):
+            words = itertools.chain([f"-{letter}" for letter in word[1:]], words)
         elif word.startswith("-") and word != "-":
             raise UsageError(f"unrecognised flag '{word}'")
         else:
@@ -140,12 +173,15 @@ def read_nix_config(text: str) -> dict[str, str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; the exit code is 0, 1 for an evaluation error, 2 for a wrong command line."""
+    """Run the command line; the exit code is 0, or 1 for an error, as nix-instantiate's is; 130 after Ctrl-C."""
     try:
         options = parse_arguments(sys.argv[1:] if argv is None else argv)
     except UsageError as error:
-        print(f"error: {error}\n{USAGE}", file=sys.stderr)
-        return 2
+        print(f"error: {error}\n{TRY_HELP}", file=sys.stderr)
+        return 1
+    if options.informs:
+        print(USAGE if options.informs == "--help" else f"nix-instantiate (Invar) {VERSION}")
+        return 0
     options.settings = read_nix_config(os.environ.get("NIX_CONFIG", "")) | options.settings
     search_path = [*options.search_path]
     if not options.on("pure-eval"):
@@ -170,10 +206,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(options: Options, evaluator: Evaluator) -> None:
+    limit_calls(options.settings.get("max-call-depth", SETTINGS["max-call-depth"]))
     arguments: dict[str, Value] = {
         name: evaluator.eval_string(text) if is_nix else text for name, text, is_nix in options.arguments
     }
-    for source in options.sources or ["./default.nix"]:
+    if options.find_files:
+        for name in options.sources:
+            print(coerce_to_string(evaluator.find_file(name)))
+        return
+    for source in options.sources or ([] if options.expressions else ["./default.nix"]):
         text = sys.stdin.read() if source == "-" else source
         name = "«stdin»" if source == "-" else "«string»"
         if options.parse_only:
@@ -181,9 +222,11 @@ def _run(options: Options, evaluator: Evaluator) -> None:
                 name, text = source, pathlib.Path(source).read_text(encoding="utf-8", errors="surrogateescape")
             from invar.nix.lexer import Source  # evaluation of cached code needs no parser
             from invar.nix.parser import parse
-            from invar.nix.unparse import unparse
+            from invar.nix.unparse import absolute_paths, unparse
 
-            print(unparse(parse(Source.of(name, text), features=options.features)))
+            tree = parse(Source.of(name, text), features=options.features)
+            absolute_paths(tree, os.path.dirname(os.path.realpath(name)) if name == source else os.getcwd())  # noqa: PTH109, PTH120
+            print(unparse(tree))
             continue
         if options.expressions or source == "-":
             value = evaluator.eval_string(text, name=name)

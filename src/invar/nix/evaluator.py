@@ -91,7 +91,7 @@ class Evaluator:
         self._services: dict[str, Callable[..., Value]] = {
             "interpolate": self._interpolate,
             "add_any": self._add,
-            "find_file": self._find_file,
+            "find_file": self.find_file,
             "interpolated_path": self._interpolated_path,
             "home_path": self._home_path,
         }
@@ -288,7 +288,8 @@ class Evaluator:
             return left + coerce_to_string(right, copy_path=self.copy_path)
         return coerce_to_string(left) + coerce_to_string(right)
 
-    def _find_file(self, name: str) -> Value:
+    def find_file(self, name: str) -> Value:
+        """What `<name>` means. Raises NixError, also where the search path does not have it."""
         return find_in(self, self.search_path, name)
 
     def _interpolated_path(self, base: Value, text: str, parts: tuple[Value, ...]) -> Path:

@@ -8,11 +8,18 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from invar.nix.errors import NixError
 from invar.nix.traces import TRANSLATED, located
 
 STACK_BYTES = 512 * 2**20
-PYTHON_FRAMES = 220_000
-"""Enough for Nix's own limit of 10,000 nested calls with everything that the evaluator puts between them."""
+FRAMES_PER_CALL = 22
+"""What the evaluator puts at most between two calls of a program."""
+
+PYTHON_FRAMES = 10_000 * FRAMES_PER_CALL
+"""Enough for Nix's own limit of 10,000 nested calls."""
+
+MOST_FRAMES = 5 * PYTHON_FRAMES
+"""What the stack has room for."""
 
 Result = TypeVar("Result")
 
@@ -55,6 +62,13 @@ def with_big_stack(fn: Callable[..., Result], *args: Any) -> Result:
     if failure:
         raise failure[0]
     return outcome[0]
+
+
+def limit_calls(depth: str) -> None:
+    """Nix's setting `max-call-depth`, for the evaluation that runs. Raises NixError unless it is a number."""
+    if not depth.isdecimal():
+        raise NixError(f"configuration setting 'max-call-depth' has invalid value '{depth}'")
+    sys.setrecursionlimit(min(max(int(depth), 50) * FRAMES_PER_CALL, MOST_FRAMES))
 
 
 def _start(work: Callable[[], None]) -> threading.Thread:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from invar.nix.ast import (
@@ -31,6 +33,7 @@ from invar.nix.ast import (
     Var,
     With,
 )
+from invar.nix.operators import canonical_path
 from invar.nix.printer import format_float, quote
 
 _PLAIN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_'\-]*")
@@ -41,6 +44,27 @@ _AS_CALLS = {"-": "__sub", "*": "__mul", "/": "__div"}
 def unparse(node: Node) -> str:
     """One line of Nix that means the same."""
     return _UNPARSE[type(node)](node)
+
+
+def absolute_paths(node: Node, base_dir: str) -> None:
+    """Make the relative paths in a tree absolute, as Nix's parser does at once."""
+    if isinstance(node, PathLiteral):
+        path = canonical_path(os.path.join(base_dir, os.path.expanduser(node.text)))  # noqa: PTH111, PTH118
+        node.text = path + "/" if node.text.endswith("/") and path != "/" else path
+    for child in _children(node):
+        absolute_paths(child, base_dir)
+
+
+def _children(part: object) -> Iterator[Node]:
+    if isinstance(part, list | tuple | dict):
+        inner: Iterable[object] = part.values() if isinstance(part, dict) else part
+    else:
+        inner = (getattr(part, field.name) for field in fields(part)) if is_dataclass(part) else ()
+    for one in inner:
+        if isinstance(one, Node):
+            yield one
+        else:
+            yield from _children(one)
 
 
 def attribute_name(name: str) -> str:
@@ -72,13 +96,19 @@ def _select(node: Select) -> str:
 
 
 def _call(node: Call) -> str:
-    return "(" + " ".join([unparse(node.function), *map(unparse, node.arguments)]) + ")"
+    arguments = [unparse(argument) for argument in node.arguments]
+    function = node.function
+    while isinstance(function, Call):
+        arguments = [*map(unparse, function.arguments), *arguments]
+        function = function.function
+    return "(" + " ".join([unparse(function), *arguments]) + ")"
 
 
 def _function(node: Function) -> str:
     head = ""
     if node.formals is not None:
-        shown = [f.name if f.default is None else f"{f.name} ? {unparse(f.default)}" for f in node.formals]
+        formals = sorted(node.formals, key=lambda formal: formal.name)
+        shown = [f.name if f.default is None else f"{f.name} ? {unparse(f.default)}" for f in formals]
         head = "{ " + ", ".join([*shown, *(["..."] if node.ellipsis else [])]) + " }"
         if node.argument is not None:
             head += " @ "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from invar.nix.builtins import attrs, control, data, hashing, lists, numbers, regex, strings, types
+from invar.nix.builtins import attrs, control, data, flakerefs, hashing, lists, numbers, regex, strings, types
 from invar.nix.builtins.coercing import coercing_builtins
 from invar.nix.builtins.derivation import DerivationBuilder, derivation_builtins
 from invar.nix.builtins.fetchers import fetch_builtins
@@ -31,6 +31,7 @@ UNPREFIXED = frozenset(
 NAMES = frozenset(
     {*SIGNATURES, *UNPREFIXED}
     | {
+        "flakeRefToString", "parseFlakeRef",
         "addDrvOutputDependencies", "appendContext", "convertHash", "currentSystem", "currentTime", "fetchurl",
         "filterSource", "findFile", "getEnv", "hashFile", "langVersion", "nixPath", "nixVersion", "path", "pathExists",
         "readDir", "readFile", "readFileType", "storeDir", "storePath", "toFile", "toPath", "toXML", "traceVerbose",
@@ -55,7 +56,7 @@ def builtin_behind(variable: str) -> str | None:
 def make_builtins(evaluator: Evaluator, extra: Mapping[str, Value]) -> dict[str, Value]:
     """The set `builtins`; `extra` goes over it."""
     made: dict[str, Value] = {}
-    for module in (attrs, control, data, hashing, lists, numbers, regex, strings, types):
+    for module in (attrs, control, data, flakerefs, hashing, lists, numbers, regex, strings, types):
         made.update(module.primops)
     made.update(data.data_builtins(evaluator.copy_path))
     made.update(coercing_builtins(evaluator.copy_path))

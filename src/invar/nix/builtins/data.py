@@ -28,6 +28,8 @@ def from_json(text: Value) -> Value:
 
 def _json_int(digits: str) -> int | float:
     number = int(digits)
+    if INT_MAX < number < 2**64:
+        raise NixError(f"unsigned json number {number} outside of Nix integer range")
     return number if INT_MIN <= number <= INT_MAX else float(number)
 
 
@@ -220,14 +222,16 @@ class _XmlWriter:
     def _attributes(self, value: dict[str, Value], depth: int, put: Callable[[str], None]) -> None:
         indent = "  " * depth
         for name in sorted(value):
-            put(f"{indent}<attr{self._location(position_of(value, name))} name={_attribute(name)}>")
+            put(f"{indent}<attr{self._location(position_of(value, name), name)}>")
             self.write(value[name], depth + 1, put)
             put(f"{indent}</attr>")
 
-    def _location(self, pos: Pos | None) -> str:
+    def _location(self, pos: Pos | None, name: str | None = None) -> str:
+        """Attributes in the order of their names, as Nix writes them."""
+        named = "" if name is None else f" name={_attribute(name)}"
         if not self.locations or pos is None:
-            return ""
-        return f' column="{pos.column}" line="{pos.line}" path={_attribute(pos.file)}'
+            return named
+        return f' column="{pos.column}" line="{pos.line}"{named} path={_attribute(pos.file)}'
 
     def _function(self, value: Lambda, depth: int, put: Callable[[str], None]) -> None:
         indent = "  " * depth
