@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invar.core.canonical import digest
 from invar.core.errors import ExitCode, InvarError
@@ -14,30 +15,27 @@ from invar.core.home import Home
 from invar.debian.changes import Change, diff_locks
 from invar.debian.lock import Lock, check_requests, read_lock, write_lock
 from invar.debian.mirrors import Mirrors, find_mirrors
-from invar.engines.evidence import inputs_of, make_documents
 from invar.engines.project import Project
 from invar.engines.repository import Revision, revision_of
 from invar.flakes.flake import Flake, open_flake
 from invar.flakes.place import flake_at
 from invar.flakes.settings import Settings
-from invar.image.assemble import Image, assemble
-from invar.image.cache_export import Exported, Signer, export_to_cache
-from invar.image.config_layer import build_config_layer
-from invar.image.documents import BuildRecord, attach, read_documents
-from invar.image.erofs import File
-from invar.image.formats import Artifact, export, find_format
-from invar.image.instance_files import ImageRecord, instance_files, own_code
-from invar.image.layer import PackagesLayer
-from invar.image.packages_layer import build_packages_layer
-from invar.image.tools import Tools, realise_tools, tool_requests
+from invar.nix.fetching import DeferredFetcher, Fetcher
 from invar.nixos.configuration import Configuration
 from invar.nixos.names import EmptyUniverse, Universe
 from invar.sandbox.removal import remove_tree
-from invar.store.build_cache import BuildCache
-from invar.store.fetchers import Fetchers
 from invar.store.objects import Store
 from invar.system.evaluate import Evaluation, evaluate, evaluate_value, option_value, settings
 from invar.system.record import System
+
+if TYPE_CHECKING:  # evaluation alone needs none of this, and loading it takes as long as evaluating
+    from invar.image.assemble import Image
+    from invar.image.cache_export import Exported, Signer
+    from invar.image.documents import BuildRecord
+    from invar.image.erofs import File
+    from invar.image.formats import Artifact
+    from invar.image.layer import PackagesLayer
+    from invar.image.tools import Tools
 
 ARCHITECTURE = "amd64"
 AMAZON = "amazon"
@@ -110,6 +108,8 @@ class Built:
 
     def documents(self) -> dict[str, bytes]:
         """What lies beside the image, by file name."""
+        from invar.image.documents import read_documents
+
         return read_documents(self.artifact.directory)
 
 
@@ -151,7 +151,13 @@ class NativeEngine:
         self._mirror_options = mirrors
         self._environment = environment
         self._show_trace = show_trace
-        self.fetcher = Fetchers(self.store, home.cache, report, environment, offline=offline)
+
+        def fetchers() -> Fetcher:
+            from invar.store.fetchers import Fetchers  # loads HTTP, which few evaluations need
+
+            return Fetchers(self.store, home.cache, report, environment, offline=offline)
+
+        self.fetcher: Fetcher = DeferredFetcher(fetchers)
         self.flakes = Settings(
             cache_dir=home.code,
             fetcher=self.fetcher,
@@ -194,6 +200,9 @@ class NativeEngine:
         Instances ask a cache by configuration as well: by the digest of what it evaluates to without a lock. `sign`
         signs the answer.
         """
+        from invar.image.cache_export import export_to_cache
+        from invar.store.build_cache import BuildCache
+
         asked = self._evaluate(project, EmptyUniverse()).system.spec_digest
         return export_to_cache(built.image, asked, BuildCache(directory), sign, self.report)
 
@@ -217,6 +226,7 @@ class NativeEngine:
         What is locked stays, unless `update` moves everything to the archive's newest.
         """
         from invar.debian.resolve import make_lock, open_universe  # loads OpenPGP and HTTP, of use here only
+        from invar.image.tools import tool_requests
 
         existing = next((path for path in (project.lock, project.seed) if path is not None and path.exists()), None)
         previous = read_lock(existing) if existing is not None else None
@@ -254,6 +264,14 @@ class NativeEngine:
         Without a format it is what the flake's output is, and of an EC2 image what `amazonImage.format` says.
         With `remember` it is what `last_build` gives from then on.
         """
+        from invar.engines.evidence import inputs_of, make_documents
+        from invar.image.assemble import assemble
+        from invar.image.config_layer import build_config_layer
+        from invar.image.documents import BuildRecord, attach
+        from invar.image.formats import export, find_format
+        from invar.image.packages_layer import build_packages_layer
+        from invar.image.tools import realise_tools, tool_requests
+
         asked = [find_format(name).name for name in formats]
         if not project.lock.exists():
             seeded = project.seed is not None and project.seed.exists()
@@ -294,11 +312,14 @@ class NativeEngine:
 
     def tools(self, lock: Lock) -> Tools:
         """The lock's tools layer, for running machines."""
+        from invar.image.tools import realise_tools
+
         return realise_tools(lock, self.store, self._mirrors(lock), self.report)
 
     def own_tools(self) -> Tools:
         """Tools for image files that come without a lock: pinned once for this user, by `tools.lock` in the home."""
         from invar.debian.resolve import make_lock
+        from invar.image.tools import tool_requests
 
         path = self.home.root / "tools.lock"
         if path.exists():
@@ -339,6 +360,8 @@ class NativeEngine:
 
 def _own_format(project: Project, evaluation: Evaluation) -> str:
     """The format of an image for which none was asked."""
+    from invar.image.formats import find_format
+
     if project.format not in (None, AMAZON):
         return find_format(str(project.format)).name
     return EC2_FORMATS.get(str(option_value(evaluation, "amazonImage.format")), AMAZON)
@@ -353,6 +376,8 @@ def files_for_instance(evaluation: Evaluation, packages: PackagesLayer, lock: Lo
 
     Of a flake the modules go along, the flake itself does not: what an instance evaluates is a configuration.
     """
+    from invar.image.instance_files import ImageRecord, instance_files, own_code
+
     system, configuration = evaluation.system, evaluation.configuration
     if not system.machine:
         return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from invar.nix.builtins.registry import Registry
+from invar.nix.bytewise import bytewise, textual
 from invar.nix.ere import compiled_ere
 from invar.nix.longest import Span, ambiguous, explosive, longest_matches, whole_match
 from invar.nix.runtime import expect_plain, expect_string
@@ -21,8 +22,8 @@ def match(pattern: Value, text: Value) -> Value:
     subject = str(expect_string(text))
     if source.isascii() and subject.isascii():
         return _match(source, subject)
-    groups = _match(_bytewise(source), _bytewise(subject))
-    return None if groups is None else [_textual(group) for group in groups]
+    groups = _match(bytewise(source), bytewise(subject))
+    return None if groups is None else [_textual_group(group) for group in groups]
 
 
 def _match(source: str, subject: str) -> list[Value] | None:
@@ -41,8 +42,8 @@ def split(pattern: Value, text: Value) -> list[Value]:
     subject = str(expect_string(text))
     if source.isascii() and subject.isascii():
         return _split(source, subject)
-    parts = _split(_bytewise(source), _bytewise(subject))
-    return [[_textual(group) for group in part] if isinstance(part, list) else _textual(part) for part in parts]
+    parts = _split(bytewise(source), bytewise(subject))
+    return [[_textual_group(group) for group in part] if isinstance(part, list) else textual(part) for part in parts]
 
 
 def _split(source: str, subject: str) -> list[Value]:
@@ -61,10 +62,5 @@ def _first_matches(source: str, subject: str) -> Iterator[Span]:
         yield Span(found.start(), found.end(), [*found.groups()])
 
 
-def _bytewise(text: str) -> str:
-    """One character a byte: Nix's expressions know nothing of UTF-8."""
-    return text.encode("utf-8", "surrogateescape").decode("latin-1")
-
-
-def _textual(text: str | None) -> str | None:
-    return None if text is None else text.encode("latin-1").decode("utf-8", "surrogateescape")
+def _textual_group(group: Value) -> Value:
+    return None if group is None else textual(str(group))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from invar.nix.builtins.registry import Registry
+from invar.nix.bytewise import bytewise, textual
 from invar.nix.coerce import coerce_to_string, concat_context
 from invar.nix.errors import NixError
 from invar.nix.runtime import (
@@ -53,7 +54,8 @@ def replace_strings(old: Value, new: Value, text: Value) -> str:
         return found
 
     if "" in sources:
-        result = _replace_stepwise(sources, replacement, plain)
+        parts = [bytewise(source) for source in sources]
+        result = textual(_replace_stepwise(parts, lambda index: bytewise(replacement(index)), bytewise(plain)))
     elif len(sources) == 1:
         result = plain.replace(sources[0], replacement(0)) if sources[0] in plain else plain
     else:
@@ -72,7 +74,7 @@ def _alternatives(sources: tuple[str, ...]) -> tuple[re.Pattern[str], dict[str, 
 
 
 def _replace_stepwise(sources: list[str], replacement: Callable[[int], str], text: str) -> str:
-    """The general algorithm, in which an empty source matches before every character and at the end."""
+    """The general algorithm, in which an empty source matches before every byte and at the end."""
     out: list[str] = []
     at = 0
     while at <= len(text):
