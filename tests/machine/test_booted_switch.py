@@ -69,7 +69,10 @@ end = kernel.offset + len(content[kernel.offset : kernel.offset + kernel.file_si
 content[end - 1] ^= 1
 entry.write_bytes(content)
 """
-OLDER_ENTRY = "cp /run/looked/EFI/Linux/invar-000001* $(ls /run/looked/EFI/Linux/invar-0*.efi | tail -1)"
+OLDER_ENTRIES = (
+    "cd /run/looked/EFI/Linux; for entry in *.efi; do case $entry in invar-000001*) ;; "
+    "*) cp invar-000001* $entry ;; esac; done; cd /"
+)
 
 
 @pytest.fixture(scope="module")
@@ -422,9 +425,10 @@ def test_an_altered_kernel_is_shown_by_proof(node: Node) -> None:
 
 
 @long_only
-def test_an_older_system_under_the_newest_name_is_shown_by_proof(node: Node) -> None:
+def test_an_older_system_under_the_newer_ones_names_is_shown_by_proof(node: Node) -> None:
+    """Under all of them: the boot loader goes by what is in an entry, and does not take an old one under one name."""
     done = switch(node, "switch", configuration(node, "newest"))
-    assert node.run(ESP.format(OLDER_ENTRY)).code == 0
+    assert node.run(ESP.format(OLDER_ENTRIES)).code == 0
     restart(node, 1)
     assert node.proof().active_digest == listed(node)[1]["digest"]
     assert invar("proof", node.name, "--expect", done["digest"], home=node.home).code == 3
