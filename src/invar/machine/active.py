@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,6 @@ from invar.machine.mounts import read_mounts
 CMDLINE = Path("/proc/cmdline")
 _NOT_OF_THE_SYSTEM = ("invar.digest=", "invar.files=")
 """Words of a command line that the digest is not made of: itself, and where the layers lie."""
-
-_FILE_ALIGNMENT = 512
 
 UNNUMBERED = 0
 """The generation of a system that `invar test` made active: it has no number."""
@@ -150,7 +148,7 @@ def register_started() -> Generation:
                 number = entry.number
                 booted = parse_cmdline(line)
                 initrd = hashlib.sha256(parts[".initrd"]).hexdigest()
-                kernel = kernel_sha256(parts[".linux"], booted, initrd)
+                kernel = hashlib.sha256(parts[".linux"]).hexdigest()
                 break
     bootable = number != UNNUMBERED and all(one.number != number for one in known)
     generation = Generation(
@@ -170,36 +168,6 @@ def register_started() -> Generation:
     )
     generations.write(generation)
     return generation
-
-
-def kernel_sha256(section: bytes, booted: Booted, initrd_sha256: str) -> str:
-    """The SHA-256 of the kernel in a UKI's section, which zeros fill up to the file's alignment.
-
-    How many of them are the kernel's own is not written anywhere: it is the length with which the system digest comes
-    out. Where it does with none, something was altered, and the whole section counts.
-    """
-    for sha256 in possible_sha256(section):
-        made = system_digest_of(
-            booted.cmdline,
-            packages=booted.layers["packages"][0],
-            config=booted.layers["config"][0],
-            kernel_sha256=sha256,
-            initrd_sha256=initrd_sha256,
-        )
-        if made == booted.digest:
-            return sha256
-    return hashlib.sha256(section).hexdigest()
-
-
-def possible_sha256(section: bytes) -> Iterator[str]:
-    """The SHA-256 of a section's file for every length that it may have, the whole section's last."""
-    end = len(section)
-    shortest = max(end - _FILE_ALIGNMENT, len(section.rstrip(b"\0")), 0)
-    hasher = hashlib.sha256(section[:shortest])
-    for length in range(shortest, end + 1):
-        found = hasher.copy()
-        found.update(section[shortest:length])
-        yield found.hexdigest()
 
 
 def _layer(kind: Any, booted: Booted) -> LayerRecord:

@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 
 from invar.machine import active, boot_entries, generations, state
-from invar.machine.generations import Generation
+
+_SECTIONS = {"kernel": "linux", "initrd": "initrd"}
 
 
 def look_once(esp: Path) -> str | None:
@@ -20,20 +21,13 @@ def look_once(esp: Path) -> str | None:
     entry = boot_entries.find_entry(esp, booted.number) if booted else None
     if booted is None or entry is None or not booted.kernel_sha256:
         return None
-    found = found_files(boot_entries.sections(entry.path), booted)
+    found = found_files(boot_entries.sections(entry.path))
     state.write_json(state.BOOT_FILES, found)
     recorded = {"kernel": booted.kernel_sha256, "initrd": booted.initrd_sha256}
     altered = sorted(name for name in recorded if found[name] != recorded[name])
     return f"the {' and the '.join(altered)} of generation {booted.number} was altered" if altered else None
 
 
-def found_files(sections: dict[str, bytes], booted: Generation) -> dict[str, str]:
-    """The SHA-256 of "kernel" and "initrd" in a UKI: the recorded one where it comes out, whatever zeros fill up."""
-    found = {}
-    for name, section, recorded in (
-        ("kernel", sections.get(".linux", b""), booted.kernel_sha256),
-        ("initrd", sections.get(".initrd", b""), booted.initrd_sha256),
-    ):
-        whole = hashlib.sha256(section).hexdigest()
-        found[name] = recorded if recorded == whole or recorded in active.possible_sha256(section) else whole
-    return found
+def found_files(sections: dict[str, bytes]) -> dict[str, str]:
+    """The SHA-256 of "kernel" and "initrd" in a UKI's sections."""
+    return {name: hashlib.sha256(sections.get(f".{kind}", b"")).hexdigest() for name, kind in _SECTIONS.items()}
