@@ -91,7 +91,12 @@ def test_forward(facts: Facts, expected: str) -> None:
     [
         (Facts(group(A, B, C), refresh(), {}), "roll back"),
         (Facts(group(A, B, C, **HELD), refresh(), {}), "roll back"),
-        (Facts(group(A, B, C, **HELD), refresh("RollbackInProgress"), {}), "release"),
+        (Facts(group(A, B, C, **HELD), refresh("RollbackInProgress"), {}), "wait"),
+        (Facts(group(A, B, C, **HELD), refresh("RollbackInProgress"), {"i-a": PROVEN, "i-b": FAILED}), "release"),
+        (Facts(group(A, B, C, **HELD), refresh("Cancelled"), {}), "release"),
+        (Facts(group(A, B, C), refresh("RollbackInProgress"), {}, overdue=("i-a",)), "hold"),
+        (Facts(group(A, B, C), refresh(version="1"), {}, overdue=("i-a",)), "hold"),
+        (Facts(group(A, B, C), refresh(version="1"), {}), "wait"),
         (Facts(group(A, B, C), refresh("RollbackInProgress"), {}), "wait"),
         (Facts(group(A, B, C), refresh("Cancelled"), {}), "start"),
         (Facts(DONE, refresh("Successful"), {}), "start"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,8 +49,9 @@ def plan(
     """Show what publishing a configuration would change. Exit code 3 if it would change anything, 0 if nothing.
 
     Options, packages (security updates are marked), units, files and the disk are compared with the newest published
-    generation; then follows what would be made in each region. Where no region is named, the comparison is with the
-    last build on this machine. The image is built into the store; nothing else is written, here or in AWS.
+    generation; then follows what would be made in each region, and which fleets of the fleet.nix beside it a rollout
+    would then change. Where no region is named, the comparison is with the last build on this machine. The image is
+    built into the store; nothing else is written, here or in AWS.
 
     \b
     invar plan                               against the last build, or the generation in AWS_REGION
@@ -58,6 +60,7 @@ def plan(
     invar plan .#amazonImage --engine nix    packages of the closure, the NixOS system, blocks
     """
     from invar.cli.plan_text import plan_lines
+    from invar.fleet.plan_fleets import plan_fleets
     from invar.fleet.planning import plan_project
 
     session = session_of(context)
@@ -69,6 +72,18 @@ def plan(
             regions = (cloud.region,)
         engines = session.engines(report, engine_name, attribute)
         found = plan_project(str(place), engines, report, cloud=cloud, regions=regions, build=not no_build)
+        if cloud is not None:
+            native = engines.native
+            fleets = plan_fleets(
+                cloud,
+                Path(str(place).partition("#")[0]),
+                found.new.configuration,
+                found.new.system_digest,
+                lambda path: native.evaluate(native.project(path)).system.name,
+                report,
+                cache_dir=session.home.code,
+            )
+            found = replace(found, fleets=fleets)
     if as_json:
         print_json(found.to_data())
     else:

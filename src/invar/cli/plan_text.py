@@ -8,6 +8,7 @@ import click
 
 from invar.cli.compare_text import comparison_lines, row, section
 from invar.fleet.plan import CloudPlan, Plan, RegionPlan
+from invar.fleet.plan_fleets import FleetPlan
 
 MARKS = {"upload": "+", "copy": "+", "wait": "~", "name": "~", "nothing": "=", "unreachable": "!"}
 
@@ -20,8 +21,23 @@ def plan_lines(plan: Plan, *, full: bool) -> Iterator[str]:
         yield from _first(plan)
     if plan.cloud is not None:
         yield from section("Regions", _regions(plan.cloud))
+    if plan.fleets:
+        yield from section("Fleets", _fleets(plan.fleets))
     yield ""
     yield click.style(_summary(plan), bold=True)
+
+
+def _fleets(fleets: tuple[FleetPlan, ...]) -> Iterator[str]:
+    for one in fleets:
+        if one.generation is None:
+            yield f"{one.fleet}  runs nothing yet"
+        elif one.rolls:
+            counts = ", ".join(f"{count} in {region}" for region, count in one.instances.items())
+            yield f"{one.fleet}  generation {one.generation}: a rollout replaces {counts}"
+        else:
+            yield f"{one.fleet}  generation {one.generation} runs it already"
+        for region, action in one.groups.items():
+            yield f"  {region}  invar fleet apply would {action} the group"
 
 
 def _first(plan: Plan) -> Iterator[str]:

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from invar.aws.blocks import BLOCK
 from invar.fleet.comparison import Comparison
+from invar.fleet.plan_fleets import FleetPlan
 from invar.fleet.subjects import Subject
+from invar.system.record import plain
 
 Action = Literal["upload", "copy", "wait", "name", "nothing", "unreachable"]
 
@@ -59,15 +61,16 @@ class Plan:
     new: Subject
     comparison: Comparison | None
     cloud: CloudPlan | None
+    fleets: tuple[FleetPlan, ...] = ()
 
     @property
     def changes(self) -> bool:
         """Whether anything would."""
-        differs = self.comparison is None or self.comparison.differs
+        differs = self.comparison is None or self.comparison.differs or any(one.changes for one in self.fleets)
         return differs or (self.cloud is not None and self.cloud.changes)
 
     def to_data(self) -> dict[str, Any]:
-        """As `--json` tells it. `fleets` is for rollouts, and empty so far."""
+        """As `--json` tells it."""
         cloud = self.cloud
         return {
             "changes": self.changes,
@@ -77,7 +80,7 @@ class Plan:
             "comparison": None if self.comparison is None else self.comparison.to_data(),
             "generation": None if cloud is None else {"before": cloud.before, "after": cloud.after},
             "regions": None if cloud is None else [_region_data(one) for one in cloud.regions],
-            "fleets": [],
+            "fleets": [{**plain(one), "rolls": one.rolls} for one in self.fleets],
         }
 
 

@@ -102,8 +102,16 @@ def forward(facts: Facts, target: Deployment) -> Step:
 def back(facts: Facts, target: Deployment) -> Step:
     """The next step back to a generation that ran before: it does not give up, and ends what goes elsewhere."""
     group, refresh = facts.group, facts.refresh
-    if is_held(group) and (refresh is None or not refresh.active or is_of(refresh, target)):
-        return Step("release")
+    returning = refresh is not None and (
+        refresh.status == "RollbackInProgress" or (refresh.active and is_of(refresh, target))
+    )
+    if is_held(group) and (returning or refresh is None or not refresh.active):
+        waiting = next((member.id for member in group.members if _unproven(member, facts, target)), None)
+        if waiting is None or not returning:
+            return Step("release")
+        return Step("wait", f"held: {waiting} is in service and has not proven what it runs")
+    if returning and facts.overdue and REFRESHING not in group.suspended:
+        return Step("hold", f"held: {facts.overdue[0]} is in service and has not proven what it runs")
     if refresh is not None and refresh.ending:
         return Step("wait", f"{refresh.status}, {refresh.percentage} %")
     if refresh is not None and refresh.active:

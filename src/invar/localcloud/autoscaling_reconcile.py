@@ -172,9 +172,20 @@ def scale_in(group: Group, members: Sequence[Member], count: int) -> list[Member
 
 
 def emptiest_zone(group: Group) -> str:
-    """The zone for the next launch: where fewest counted members are, in the order of the group's zones."""
+    """The zone for the next launch: where fewest counted members are, in the order of the group's zones.
+
+    Under a refresh it is where fewest of those are that stay.
+    """
     zones = Counter(one.zone for one in group.members.values() if one.counted or one.warm)
-    return min(group.zones, key=lambda zone: zones[zone])
+    refresh = group.active_refresh
+    if refresh is None:
+        return min(group.zones, key=lambda zone: zones[zone])
+    staying = Counter(
+        one.zone
+        for one in group.members.values()
+        if one.counted and (one.epoch != refresh.epoch if refresh.rolling_back else one.epoch >= refresh.epoch)
+    )
+    return min(group.zones, key=lambda zone: (staying[zone], zones[zone]))
 
 
 def _order(group: Group, member: Member) -> tuple[object, ...]:
