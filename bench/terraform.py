@@ -25,7 +25,7 @@ from invar.terraform.handshake import COOKIE
 from invar.terraform.install import SOURCE, install
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUIRED = f'terraform {{ required_providers {{ invar = {{ source = "{SOURCE}" }} }} }}\n'
+REQUIRED = f'terraform {{\n required_providers {{\n  invar = {{ source = "{SOURCE}" }}\n }}\n}}\n'
 
 
 def main() -> None:
