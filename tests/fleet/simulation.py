@@ -38,13 +38,22 @@ class _Raw:
         return self._body.read()
 
 
+class Killed(Exception):
+    """The controller was killed."""
+
+
 class InProcess(Cloud):
-    """An account whose every call goes to a local cloud's gateway in this process, and is made once."""
+    """An account whose every call goes to a local cloud's gateway in this process, and is made once.
+
+    `dies_in`: this many calls later whoever calls is killed, before the call or (`dies_late`) before its answer.
+    """
 
     def __init__(self, local: LocalCloud) -> None:
         super().__init__(keys=("test", "test"), region=REGIONS[0], endpoint_url="http://127.0.0.1:9")
         self._local = local
         self.calls = 0
+        self.dies_in: int | None = None
+        self.dies_late = False
 
     def _client(self, service: str, region: str, attempts: int) -> Any:
         with self._lock:
@@ -61,6 +70,10 @@ class InProcess(Cloud):
 
     def _send(self, request: Any, **_: Any) -> AWSResponse:
         self.calls += 1
+        dies = self.dies_in is not None and self.dies_in <= 0
+        self.dies_in = None if self.dies_in is None else self.dies_in - 1
+        if dies and not self.dies_late:
+            raise Killed
         url = urlsplit(request.url)
         body = request.body or b""
         body = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else body.read()
@@ -87,6 +100,8 @@ class InProcess(Cloud):
             environ["CONTENT_TYPE" if name == "CONTENT_TYPE" else f"HTTP_{name}"] = text
         answer: list[Any] = []
         content = b"".join(self._local.gateway(environ, lambda status, headers, *_: answer.extend((status, headers))))
+        if dies:
+            raise Killed
         return AWSResponse(request.url, int(answer[0].split()[0]), dict(answer[1]), _Raw(content))
 
 
