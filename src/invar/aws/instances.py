@@ -29,6 +29,7 @@ class InstanceRecord:
     address: str | None
     launched: float
     security_groups: tuple[str, ...]
+    security_group_names: tuple[str, ...]
     profile: str | None
     volumes: dict[str, str]
     root_device: str
@@ -107,6 +108,7 @@ def _record(one: InstanceTypeDef, region: str) -> InstanceRecord:
         address=one.get("PrivateIpAddress"),
         launched=one["LaunchTime"].timestamp(),
         security_groups=tuple(sorted(group.get("GroupId", "") for group in one.get("SecurityGroups", []))),
+        security_group_names=tuple(sorted(group.get("GroupName", "") for group in one.get("SecurityGroups", []))),
         profile=one.get("IamInstanceProfile", {}).get("Arn"),
         volumes={
             mapping.get("DeviceName", ""): mapping.get("Ebs", {}).get("VolumeId", "")

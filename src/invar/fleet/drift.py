@@ -13,11 +13,14 @@ from invar.aws.instances import InstanceRecord
 from invar.core.canonical import digest
 from invar.fleet.launch import DESCRIPTION
 from invar.fleet.ledger import Deployment, History
-from invar.fleet.rollout_decision import REFRESHING, is_held
+from invar.fleet.rollout_decision import REFRESHING, is_held, runs
 from invar.fleet.spec import Health
 from invar.fleet.tags import COMMIT, SYSTEM
 from invar.fleet.verdict import judge
 from invar.system.proof import Proof
+
+DEFAULT_GROUP = "default"
+"""The name of every network's security group for instances that are given none."""
 
 Kind = Literal[
     "image",
@@ -193,17 +196,21 @@ def _user_data(
 def _attachments(instance: InstanceRecord, member: Member | None, expected: Expected) -> Iterator[Finding]:
     data = _data_of(member, expected)
     groups = tuple(sorted(data.get("SecurityGroupIds", []))) if data is not None else ()
+    shown = ", ".join(instance.security_groups) or "none"
     if groups and instance.security_groups != groups:
-        yield Finding(
-            "security group", f"it has {', '.join(instance.security_groups) or 'none'}, not {', '.join(groups)}"
-        )
+        yield Finding("security group", f"it has {shown}, not {', '.join(groups)}")
+    elif data is not None and not groups and instance.security_group_names != (DEFAULT_GROUP,):
+        yield Finding("security group", f"it has {shown}, not the network's default alone")
     for device, volume in sorted(instance.volumes.items()):
         if device != instance.root_device:
             yield Finding("volume", f"{volume} is attached at {device}")
 
 
 def _data_of(member: Member | None, expected: Expected) -> Mapping[str, Any] | None:
-    return None if member is None else expected.data.get(member.version)
+    """The launch template data that a member was launched from, if that is one of the generation's."""
+    if member is None or not any(runs(member, one) for one in expected.deployments):
+        return None
+    return expected.data.get(member.version)
 
 
 def _decoded(text: str | None) -> bytes:

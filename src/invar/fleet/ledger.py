@@ -1,9 +1,9 @@
 """A fleet's ledger: its generations, who made them, and what came of them, in SSM parameters.
 
-    /invar/fleets/NAME/generations/0007            an `Entry`, written once: the claim of that generation
-    /invar/fleets/NAME/generations/0007/failed     a `Mark`, written once: it goes back, and why
-    /invar/fleets/NAME/generations/0007/outcome    a `Mark`, written once: it is at rest, and how
-    /invar/fleets/NAME/generations/0007/request    a `Request`, the last word counts: pause, or go on
+    /invar/fleets/NAME/generations/000007            an `Entry`, written once: the claim of that generation
+    /invar/fleets/NAME/generations/000007/failed     a `Mark`, written once: it goes back, and why
+    /invar/fleets/NAME/generations/000007/outcome    a `Mark`, written once: it is at rest, and how
+    /invar/fleets/NAME/generations/000007/request    a `Request`, the last word counts: pause, or go on
 
 What SSM guarantees is that PutParameter without Overwrite makes a parameter or is refused. There is no conditional
 overwrite (with Overwrite the last writer wins), and a read may be older than the newest write. So nothing rests on a

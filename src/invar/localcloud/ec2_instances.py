@@ -25,7 +25,7 @@ from invar.localcloud.instance_view import (
     time_of,
 )
 from invar.localcloud.instances import Instance, InstanceStore, State
-from invar.localcloud.launch_plan import check_counts, decode_user_data, lay_over
+from invar.localcloud.launch_plan import check_counts, checked_user_data, decode_user_data, lay_over
 from invar.localcloud.launch_templates import LaunchTemplates
 from invar.localcloud.launcher import Launcher, Order
 from invar.localcloud.lifecycle import Lifecycle
@@ -202,7 +202,8 @@ class Ec2Instances:
             instance.type = find_type(str(values["InstanceType"])).name
         if "UserData" in values:
             text = values["UserData"]
-            instance.user_data = decode_user_data(text.decode() if isinstance(text, bytes) else text)
+            # A blob by the API's shape, whose base64 is the protocol's; a text where another client sent one.
+            instance.user_data = checked_user_data(text) if isinstance(text, bytes) else decode_user_data(text)
         if "DisableApiTermination" in values:
             instance.protected = str(values["DisableApiTermination"]).lower() == "true"
         if "SourceDestCheck" in values:

@@ -119,6 +119,11 @@ def decode_user_data(text: str | None) -> bytes | None:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise CloudError("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data.") from None
+    return checked_user_data(data)
+
+
+def checked_user_data(data: bytes) -> bytes:
+    """User data that is not too long. Raises CloudError."""
     if len(data) > MOST_USER_DATA:
         raise CloudError("InvalidParameterValue", f"User data is limited to {MOST_USER_DATA} bytes")
     return data
