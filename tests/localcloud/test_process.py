@@ -84,6 +84,7 @@ def test_a_restart_keeps_everything(root: Path, client_for: ClientFor, upload: U
     assert ebs.get_snapshot_block(SnapshotId=done, BlockIndex=1, BlockToken=token)["DataLength"] == BLOCK
     assert ec2.describe_images(ImageIds=[image])["Images"][0]["Name"] == "kept"
     assert client_for(second)("ssm").get_parameter(Name="/invar/web")["Parameter"]["Value"] == image
+    client_for(second)("ssm").put_parameter(Name="/invar/new", Value=image, Type="String")
     assert vpc in [one["VpcId"] for one in ec2.describe_vpcs()["Vpcs"]]
     ebs.complete_snapshot(SnapshotId=pending, ChangedBlocksCount=1)
     assert read(second, pending) == data

@@ -6,7 +6,6 @@ EC2ClientError come out in the protocol of the call.
 
 from __future__ import annotations
 
-import copyreg
 import importlib
 import marshal
 import os
@@ -42,7 +41,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 KEPT_SERVICES = ("cloudwatch", "ec2", "elbv2", "iam", "kms", "ssm")
 """Services whose state survives a restart. They refer to one another, so they are kept together."""
 OWN = "invar"
-STATE_VERSION = 1
+STATE_VERSION = 2
 """Of what stands under OWN: another number when its records change."""
 ACCOUNT = DEFAULT_ACCOUNT_ID
 
@@ -165,8 +164,14 @@ class _Pickler(pickle.Pickler):
         if isinstance(value, types.FunctionType) and "<locals>" in value.__qualname__ and value.__closure__ is None:
             return _function, (marshal.dumps(value.__code__), value.__module__)
         if isinstance(value, defaultdict) and type(value) is not defaultdict:
-            return copyreg.__newobj__, (type(value),), vars(value), None, iter(value.items())  # type: ignore[attr-defined]
+            return _mapping, (type(value), value.default_factory), vars(value), None, iter(value.items())
         return NotImplemented
+
+
+def _mapping(kind: type[defaultdict[Any, Any]], factory: Callable[[], Any] | None) -> defaultdict[Any, Any]:
+    made = kind.__new__(kind)
+    defaultdict.__init__(made, factory)
+    return made
 
 
 def _function(code: bytes, module: str) -> types.FunctionType:
