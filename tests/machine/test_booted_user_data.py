@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from invar.system.user_data import (
     with_signature,
 )
 from invar.vm.record import find
-from machine.booted import Node
+from machine.booted import SECONDS, Node
 from machine.cache_server import CacheServer
 
 pytestmark = [pytest.mark.build, pytest.mark.boot]
@@ -353,13 +354,16 @@ def test_host_keys_of_user_data_become_the_machines(node: Node, tmp_path: Path) 
     public = (tmp_path / "key.pub").read_text().strip()
     content = f"SSH_HOST_ED25519_KEY:{private}\nSSH_HOST_ED25519_KEY_PUB:{public}\n".encode()
     node.apply(content)
-    scanned = subprocess.run(
-        ["ssh-keyscan", "-T", "60", "-p", str(find(node.home, node.name).port(22)), "127.0.0.1"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert public.split()[1] in scanned.stdout
+    await_host_key(find(node.home, node.name).port(22), public.split()[1])
+
+
+def await_host_key(port: int, key: str) -> None:
+    """Wait until sshd shows this key: it starts anew, and answers no one for a while who asks too often."""
+    deadline = time.monotonic() + SECONDS
+    command = ["ssh-keyscan", "-T", "60", "-t", "ed25519", "-p", str(port), "127.0.0.1"]
+    while key not in (done := subprocess.run(command, capture_output=True, text=True, check=False)).stdout:
+        assert time.monotonic() < deadline, done
+        time.sleep(20)
 
 
 @pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots another machine")

@@ -63,6 +63,8 @@ class Declared:
 
     def plan(self, context: Context, prior: Values | None, proposed: Values) -> Change:
         attributes = self.schema.block["attributes"]
+        if prior is not None:
+            return Change(proposed)
         unknown = {name for name, each in attributes.items() if each.get("computed") and proposed[name] is None}
         return Change({**proposed, **dict.fromkeys(unknown, UNKNOWN)})
 
