@@ -174,9 +174,11 @@ def test_several_formats_are_placed_in_a_directory_each(
     image: Image, tools: Tools, store: Store, tmp_path: Path
 ) -> None:
     artifacts = [export(image, name, None, tools, store, Report()) for name in ("amazon", "raw-efi")]
-    places = copy_artifacts(artifacts, tmp_path)
-    assert places == [tmp_path / name / "web.raw" for name in ("amazon", "raw-efi")]
+    out = tmp_path / "new" / "images"
+    places = copy_artifacts(artifacts, out)
+    assert places == [out / name / "web.raw" for name in ("amazon", "raw-efi")]
     assert all((place.parent / "image-info.json").is_file() for place in places)
+    (tmp_path / "file").touch()
     with pytest.raises(InvarError, match="cannot write 2 images"):
         copy_artifacts(artifacts, tmp_path / "file")
 

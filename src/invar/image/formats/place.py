@@ -20,21 +20,19 @@ from invar.store.objects import disk_full
 def copy_artifacts(artifacts: Sequence[Artifact], out: Path) -> list[Path]:
     """As `copy_artifact`; several formats go into a directory each, named by the format, in the directory `out`.
 
-    These directories are made where they are missing. Raises InvarError.
+    Directories are made where they are missing. Raises InvarError.
     """
     if len(artifacts) == 1:
         return [copy_artifact(artifacts[0], out)]
-    if not out.is_dir():
+    if out.exists() and not out.is_dir():
         raise InvarError(
-            f"cannot write {len(artifacts)} images to {out}",
-            why="it is no directory",
-            hint="make it first, or name one",
+            f"cannot write {len(artifacts)} images to {out}", why="it is a file", hint="name a directory, new or not"
         )
     places = []
     for artifact in artifacts:
         directory = out / artifact.format
         try:
-            directory.mkdir(exist_ok=True)
+            directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InvarError(f"cannot make {directory}", why=error.strerror) from error
         places.append(copy_artifact(artifact, directory))
