@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +17,14 @@ import pytest
 from fleet.simulation import NAME, REGIONS, World, digest, fleet, world_in
 from invar.core.errors import InvarError
 from invar.core.events import Report
+from invar.core.home import Home
 from invar.fleet.apply import create_missing
 from invar.fleet.audit import Audit, audit_fleet
 from invar.fleet.begin import begin_creation, begin_rollout
 from invar.fleet.ledger import Entry, Ledger, Mark
 from invar.fleet.rollout import drive
 from invar.fleet.spec import TAG_FLEET, FleetSpec
+from invar.localcloud.process import stop
 
 REGION = REGIONS[0]
 GROUP = f"invar-{NAME}"
@@ -248,3 +257,30 @@ def test_a_generation_belongs_to_whoever_made_its_parameter(web: Fleet) -> None:
         web.ledger.claim(replace(entry, who="bob"))
     first = web.ledger.close(entry.number, Mark("done", "ada", 1.0))
     assert web.ledger.close(entry.number, Mark("restored", "bob", 2.0)) == first
+
+
+def test_a_watch_ends_with_the_exit_code_of_its_last_audit(tmp_path: Path) -> None:
+    project = tmp_path / "web"
+    project.mkdir()
+    (project / "fleet.nix").write_text(
+        '{ fleets.web = { configuration = "web"; regions.eu-west-1.zones = [ "eu-west-1a" ]; }; }\n'
+    )
+    home = {"INVAR_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-I", "-m", "invar", "audit", "-f", str(project), "--local", "--watch", "600", "--json"]
+    try:
+        with subprocess.Popen(
+            command, env={**os.environ, **home}, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
+            assert process.stdout is not None
+            said = ""
+            while "\n}" not in said:
+                line = process.stdout.readline()
+                assert line, said
+                said += line
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            process.stdout.read()
+        assert json.loads(said)["fleets"][0]["drift"] is False
+        assert process.returncode == 0
+    finally:
+        stop(Home(tmp_path / "home").cloud)

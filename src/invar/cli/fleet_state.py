@@ -129,7 +129,10 @@ def audit(
                     print_audit(one, everything=everything)
             if watch is None:
                 break
-            time.sleep(watch)
+            try:
+                time.sleep(watch)
+            except KeyboardInterrupt:
+                break  # how a watch ends: what was audited last still tells the exit code
     if any(one.drift for one in audits):
         context.exit(ExitCode.DIFFERS)
 
