@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invar.nix import Evaluator, NixError, NixSyntaxError
-from invar.nix.builtins import builtin_behind
+from invar.nix.builtin_names import builtin_behind
 from invar.nix.compiler import compile_source
 from invar.nix.lexer import Source
 from invar.nix.parser import parse

@@ -11,7 +11,7 @@ from functools import cmp_to_key
 from invar.core.canonical import canonical_json
 from invar.core.errors import InvarError
 from invar.debian.changes import Change, Kind
-from invar.nix.builtins.numbers import compare_versions
+from invar.nix.builtins.versions import compare_versions
 
 CLOSURE_FILE = "nix-closure.json"
 

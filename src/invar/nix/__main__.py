@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import itertools
 import os
-import pathlib
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from invar.nix.builtins import VERSION
 from invar.nix.coerce import coerce_to_string
 from invar.nix.errors import NixError, render
 from invar.nix.evaluator import Evaluator
 from invar.nix.features import read_features
-from invar.nix.selection import Style, select, shown, with_arguments
-from invar.nix.stack import limit_calls, with_big_stack
-from invar.nix.values import Value
+from invar.nix.selection import select, shown, with_arguments
+from invar.nix.stack import limit_calls, process_ends_at_once, with_big_stack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from invar.nix.selection import Style
+    from invar.nix.values import Value
 
 USAGE = """\
 usage: python -m invar.nix [--eval] [--strict] [--json | --xml [--no-location]] [--parse] [-A PATH]... [-I PATH]...
@@ -42,23 +45,23 @@ LETTERS = "EAIjvQkK"
 """Flags of one letter, which may stand together behind one dash."""
 
 
-@dataclass(slots=True)
 class Options:
     """The command line."""
 
-    sources: list[str] = field(default_factory=list)
-    expressions: bool = False
-    attributes: list[str] = field(default_factory=list)
-    search_path: list[str] = field(default_factory=list)
-    arguments: list[tuple[str, str, bool]] = field(default_factory=list)
-    style: Style = "nix"
-    strict: bool = False
-    parse_only: bool = False
-    find_files: bool = False
-    informs: str = ""
-    locations: bool = True
-    settings: dict[str, str] = field(default_factory=dict)
-    cache: str | None = None
+    def __init__(self) -> None:
+        self.sources: list[str] = []
+        self.expressions = False
+        self.attributes: list[str] = []
+        self.search_path: list[str] = []
+        self.arguments: list[tuple[str, str, bool]] = []
+        self.style: Style = "nix"
+        self.strict = False
+        self.parse_only = False
+        self.find_files = False
+        self.informs = ""
+        self.locations = True
+        self.settings: dict[str, str] = {}
+        self.cache: str | None = None
 
     def on(self, name: str) -> bool:
         """Whether a setting is true."""
@@ -187,7 +190,7 @@ def main(argv: list[str] | None = None) -> int:
     if not options.on("pure-eval"):
         search_path += [entry for entry in os.environ.get("NIX_PATH", "").split(":") if entry]
     evaluator = Evaluator(
-        cache_dir=pathlib.Path(options.cache) if options.cache else None,
+        cache_dir=options.cache or None,
         search_path=search_path,
         pure=options.on("pure-eval"),
         restricted=options.on("restrict-eval"),
@@ -219,7 +222,9 @@ def _run(options: Options, evaluator: Evaluator) -> None:
         name = "«stdin»" if source == "-" else "«string»"
         if options.parse_only:
             if not options.expressions and source != "-":
-                name, text = source, pathlib.Path(source).read_text(encoding="utf-8", errors="surrogateescape")
+                name = source
+                with open(source, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+                    text = file.read()
             from invar.nix.lexer import Source  # evaluation of cached code needs no parser
             from invar.nix.parser import parse
             from invar.nix.unparse import absolute_paths, unparse
@@ -241,8 +246,14 @@ def _run(options: Options, evaluator: Evaluator) -> None:
             )
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The command, to the end of the process: freeing a large value one object at a time takes as long as making it."""
+    process_ends_at_once()
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # freeing a large value one object at a time would take as long as making it
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    run()

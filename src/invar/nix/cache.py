@@ -2,78 +2,111 @@
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 import os
-import pathlib
 import sys
-from collections.abc import Callable
-from types import CodeType
 
 from invar.nix.compiled import Compiled
 
+try:
+    from _blake2 import blake2b  # `hashlib` loads OpenSSL, which takes longer than all that is hashed here
+except ImportError:
+    from hashlib import blake2b
 
-def _compiler_revision() -> str:
-    """What compiled code depends on beside its source: this package's own source, and the Python that runs it."""
-    digest = hashlib.sha256()
-    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return f"{sys.implementation.cache_tag}-{sys.hexversion:x}-{digest.hexdigest()}"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DIGEST_BYTES = 32
+
+
+def _digest(*parts: bytes) -> bytes:
+    """A hash that tells these parts from any others."""
+    state = blake2b(digest_size=DIGEST_BYTES)
+    for part in parts:
+        state.update(len(part).to_bytes(8, "little") + part)
+    return state.digest()
+
+
+def _compiler_revision(directory: str) -> bytes:
+    """What compiled code depends on beside its source: this package's own source, and the Python that runs it.
+
+    The hash of the sources is kept in `directory`, under what the kernel says of the files (a file that is written
+    has another change time).
+    """
+    package = os.path.dirname(__file__)  # noqa: PTH120
+    files = sorted(name for name in os.listdir(package) if name.endswith(".py"))  # noqa: PTH208
+    python = f"{sys.implementation.cache_tag}-{sys.hexversion:x}"
+    states = [os.stat(f"{package}/{name}") for name in files]  # noqa: PTH116
+    seen = [(state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns) for state in states]
+    known = f"{directory}/revision-{_digest(python.encode(), package.encode(), repr(seen).encode()).hex()[:32]}"
+    try:
+        with open(known, "rb") as file:  # noqa: PTH123
+            found = file.read()
+        if len(found) == DIGEST_BYTES:
+            return found
+    except OSError:
+        pass
+    sources = []
+    for name in files:
+        with open(f"{package}/{name}", "rb") as file:  # noqa: PTH123
+            sources.append(file.read())
+    revision = _digest(python.encode(), *sources)
+    _write(known, revision)
+    return revision
+
+
+def _write(place: str, data: bytes) -> None:
+    """Best effort: a cache that can't be written is no cache, and no reason to fail."""
+    import tempfile  # a full cache needs none
+
+    directory = os.path.dirname(place)  # noqa: PTH120
+    try:
+        os.makedirs(directory, exist_ok=True)  # noqa: PTH103
+        handle, name = tempfile.mkstemp(dir=directory)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(name, place)  # noqa: PTH105
+    except OSError:
+        return
 
 
 class CodeCache:
     """`get` compiles at most once per content. Without a directory, only in memory."""
 
-    def __init__(self, directory: pathlib.Path | None) -> None:
-        self._directory = directory
-        self._revision = _compiler_revision() if directory is not None else ""
+    def __init__(self, directory: str | os.PathLike[str] | None) -> None:
+        self._directory = None if directory is None else os.fspath(directory)
+        self._revision = b"" if self._directory is None else _compiler_revision(self._directory)
         self._known: dict[bytes, Compiled] = {}
 
     def get(self, content: tuple[str, ...], compile_now: Callable[[], Compiled]) -> Compiled:
         """The compiled form of `content`, whose first element is the source text."""
-        digest = hashlib.sha256()
-        for part in (self._revision, *content):
-            data = part.encode("utf-8", "surrogateescape")
-            digest.update(len(data).to_bytes(8, "little") + data)
-        key = digest.digest()
+        key = _digest(self._revision, *(part.encode("utf-8", "surrogateescape") for part in content))
         found = self._known.get(key)
         if found is None:
             found = self._read(key)
             if found is None:
                 found = compile_now()
-                self._write(key, found)
+                if (place := self._place(key)) is not None:
+                    payload = marshal.dumps(found.plain())
+                    _write(place, _digest(payload) + payload)
             self._known[key] = found
         return found
 
-    def _place(self, key: bytes) -> pathlib.Path | None:
-        return None if self._directory is None else self._directory / key.hex()[:2] / f"{key.hex()}.nixc"
+    def _place(self, key: bytes) -> str | None:
+        return None if self._directory is None else f"{self._directory}/{key.hex()[:2]}/{key.hex()}.nixc"
 
     def _read(self, key: bytes) -> Compiled | None:
         place = self._place(key)
         if place is None:
             return None
         try:
-            data = place.read_bytes()
+            with open(place, "rb") as file:  # noqa: PTH123
+                data = file.read()
         except OSError:
             return None
-        if hashlib.sha256(data[32:]).digest() != data[:32]:
+        payload = data[DIGEST_BYTES:]
+        if _digest(payload) != data[:DIGEST_BYTES]:
             return None
-        fields = marshal.loads(data[32:])
-        return Compiled(*fields) if isinstance(fields[0], CodeType) else None
-
-    def _write(self, key: bytes, compiled: Compiled) -> None:
-        """Best effort: a cache that can't be written is no cache, and no reason to fail."""
-        place = self._place(key)
-        if place is None:
-            return
-        import tempfile  # a full cache needs none
-
-        payload = marshal.dumps(tuple(compiled))
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=place.parent)
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(payload).digest() + payload)
-            pathlib.Path(name).replace(place)
-        except OSError:
-            return
+        fields = marshal.loads(payload)
+        return Compiled(*fields) if hasattr(fields[0], "co_code") else None

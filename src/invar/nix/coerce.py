@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 from invar.nix.errors import NixTypeError
 from invar.nix.runtime import call1, evaluate
 from invar.nix.values import NixString, Path, Thunk, Value, context_of, type_name, with_context
 
-CopyPath = Callable[[Path], str]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import TypeAlias
+
+    CopyPath: TypeAlias = Callable[[Path], str]
+else:
+    CopyPath = object
 
 
 def coerce_to_string(value: Value, *, more: bool = False, copy_path: CopyPath | None = None) -> str:

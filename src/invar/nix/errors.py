@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-
 from invar.nix.values import Pos
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
-@dataclass(frozen=True, slots=True)
+
 class Frame:
     """One line of a trace: what was being done, and where."""
 
-    text: str
-    pos: Pos | None
+    __slots__ = ("pos", "text")
+
+    def __init__(self, text: str, pos: Pos | None) -> None:
+        self.text = text
+        self.pos = pos
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Frame) and self.text == other.text and self.pos == other.pos
+
+    def __hash__(self) -> int:
+        return hash((self.text, self.pos))
+
+    def __repr__(self) -> str:
+        return f"Frame({self.text!r}, {self.pos!r})"
 
 
 class NixError(Exception):

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
 
-from invar.nix.builtins import builtin_behind, make_builtins
+from invar.nix.builtins import make_builtins
 from invar.nix.builtins.files import find_in
 from invar.nix.cache import CodeCache
 from invar.nix.coerce import coerce_to_string
-from invar.nix.compiled import Compiled
 from invar.nix.errors import NixError, NixRestricted
 from invar.nix.features import SYNTAX_FEATURES
-from invar.nix.fetching import Fetcher, NoFetcher
 from invar.nix.linker import link
-from invar.nix.nar import nar_sha256
 from invar.nix.operators import NUMBERS, add, canonical_path, extend_path
 from invar.nix.runtime import evaluate
 from invar.nix.stack import with_big_stack
-from invar.nix.store_objects import Derivation, SourceObject, StoreObject, TextObject
-from invar.nix.storepath import STORE_DIR, source_path
+from invar.nix.store_objects import Derivation, SourceObject, TextObject
 from invar.nix.traces import TRANSLATED, located
 from invar.nix.values import NixString, Path, Thunk, Value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from invar.nix.compiled import Compiled
+    from invar.nix.fetching import Fetcher
+    from invar.nix.store_objects import StoreObject
+
 SYSTEM = "x86_64-linux"
+STORE_DIR = "/nix/store"
 
 
 def _print_trace(text: str) -> None:
@@ -52,7 +55,7 @@ class Evaluator:
     def __init__(
         self,
         *,
-        cache_dir: pathlib.Path | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
         search_path: Iterable[tuple[str, str] | str] = (),
         pure: bool = False,
         extra_builtins: Mapping[str, Value] | None = None,
@@ -70,7 +73,7 @@ class Evaluator:
         self.pure = pure
         self.restricted = restricted
         self.allowed_uris = tuple(allowed_uris)
-        self.fetcher: Fetcher = fetcher or NoFetcher()
+        self._fetcher = fetcher
         self.fetch_unlocked = fetch_unlocked
         self.on_trace = on_trace
         self.on_warn = on_warn
@@ -96,6 +99,15 @@ class Evaluator:
             "home_path": self._home_path,
         }
         self.builtins = make_builtins(self, extra_builtins or {})
+
+    @property
+    def fetcher(self) -> Fetcher:
+        """What the fetching builtins ask."""
+        if self._fetcher is None:
+            from invar.nix.fetching import NoFetcher  # few expressions fetch anything
+
+            self._fetcher = NoFetcher()
+        return self._fetcher
 
     def eval_file(self, path: str | os.PathLike[str]) -> Value:
         """The value of a file (or of `default.nix` in a directory), in weak head normal form. Raises NixError."""
@@ -155,7 +167,8 @@ class Evaluator:
         scoped = tuple(sorted(scope or ()))
 
         def compiled_now() -> Compiled:
-            from invar.nix.compiler import compile_source  # cached code needs no compiler
+            from invar.nix.builtin_names import builtin_behind  # cached code needs no compiler
+            from invar.nix.compiler import compile_source
             from invar.nix.lexer import Source
 
             return compile_source(Source.of(name, text), builtin_behind, scoped=scoped, features=self.features)
@@ -258,6 +271,9 @@ class Evaluator:
         if found is None:
             if path.path.endswith(".drv"):
                 raise NixError("file names are not allowed to end in '.drv'")
+            from invar.nix.nar import nar_sha256  # what hashes is loaded when there is something to hash
+            from invar.nix.storepath import source_path
+
             place = self.place(path.path)
             dropped = self.left_out(path.path)
             try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PIPE_OPERATORS = "pipe-operators"
 NO_URL_LITERALS = "no-url-literals"

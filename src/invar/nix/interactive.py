@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from invar.nix.builtins.deferred import Deferred
 from invar.nix.errors import NixError, NixSyntaxError, render
 from invar.nix.evaluator import Evaluator
 from invar.nix.lexer import KEYWORDS, Source
@@ -172,7 +173,7 @@ def describe(value: Value) -> str:
     """What a function takes and, for a builtin, does."""
     if isinstance(value, Primop):
         arguments = "s" if value.arity != 1 else ""
-        doc = inspect.getdoc(value.fn) or "No documentation."
+        doc = inspect.getdoc(value.fn.resolved() if isinstance(value.fn, Deferred) else value.fn) or "No documentation."
         return f"builtins.{value.name}: {value.arity} argument{arguments}\n{doc}"
     if isinstance(value, Lambda) and (info := value.info) is not None:
         if info.formals is None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from invar.nix import operators, runtime
 from invar.nix.compiled import Compiled
 from invar.nix.errors import NixMissingAttribute, NixUndefined, did_you_mean, nearest
 from invar.nix.operators import canonical_path
 from invar.nix.runtime import closure, closure2, closure3, delay, thunk
 from invar.nix.values import Lambda, Lambda2, Lambda3, LambdaInfo, Path, Pos, Primop, Thunk, Value, site_names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
 RUNTIME: dict[str, Any] = {
     fn.__name__: fn

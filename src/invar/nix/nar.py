@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Callable, Iterator
 
 from invar.nix.errors import NixError
+from invar.nix.file_types import file_type
 
 Keep = Callable[[str, str], bool]
 """Whether to keep an entry: gets its absolute path and "regular", "directory", "symlink" or "unknown"."""
-
-
-def file_type(mode: int) -> str:
-    """A file's type in Nix's words."""
-    if stat.S_ISREG(mode):
-        return "regular"
-    if stat.S_ISDIR(mode):
-        return "directory"
-    return "symlink" if stat.S_ISLNK(mode) else "unknown"
 
 
 def nar_sha256(path: str, keep: Keep | None = None) -> bytes:
@@ -47,7 +38,7 @@ def _node(path: str, keep: Keep | None) -> Iterator[bytes]:
         raise NixError(f"file '{path}' has an unsupported type")
     yield _string(b"(") + _string(b"type") + _string(kind.encode())
     if kind == "regular":
-        if mode & stat.S_IXUSR:
+        if mode & 0o100:
             yield _string(b"executable") + _string(b"")
         with open(path, "rb") as file:  # noqa: PTH123
             yield _string(b"contents") + _string(file.read())

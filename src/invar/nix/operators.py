@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from typing import Any
-
 from invar.nix.coerce import coerce_to_string, is_derivation
 from invar.nix.errors import (
     NixAssertion,
@@ -17,6 +15,10 @@ from invar.nix.errors import (
 )
 from invar.nix.runtime import evaluate, expect_set, expect_string, wrong_type
 from invar.nix.values import INT_MAX, INT_MIN, NixString, Path, Thunk, Value, site_names, type_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MISSING: Any = object()
 """What a look-up gives when the attribute is not there; never a value."""

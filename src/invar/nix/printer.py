@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 from invar.nix.runtime import deep_force
 from invar.nix.stack import with_big_stack
 from invar.nix.values import Lambda, Path, Primop, Thunk, Value, site_names
 
-_ESCAPED = re.compile(r'["\\\n\r\t]|\$(?=\{)')
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "$": "\\$"}
-_PLAIN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_'\-]*")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_ESCAPES = (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"), ("${", "\\${"))
 _RESERVED = frozenset({"if", "then", "else", "assert", "with", "let", "in", "rec", "inherit"})
 
 
 def quote(text: str) -> str:
     """A Nix string literal of `text`."""
-    return '"' + _ESCAPED.sub(lambda m: _ESCAPES[m.group()], str(text)) + '"'
+    text = str(text)
+    for char, escaped in _ESCAPES:
+        text = text.replace(char, escaped)
+    return f'"{text}"'
 
 
 def format_float(value: float) -> str:
@@ -90,7 +92,12 @@ class _Printer:
 
 def attribute_name(name: str) -> str:
     """A name as it stands before `=`."""
-    return str(name) if _PLAIN.fullmatch(name) and name not in _RESERVED else quote(name)
+    return str(name) if is_identifier(name) and name not in _RESERVED else quote(name)
+
+
+def is_identifier(name: str) -> bool:
+    """Whether it could be a variable, were it no keyword."""
+    return name.isascii() and name[:1] not in ("-", "'") and name.replace("-", "_").replace("'", "_").isidentifier()
 
 
 def print_scalar(value: Value) -> str:

@@ -6,9 +6,6 @@ of generated code pass. `force`, `deep_force`, `call` are for everyone else: wha
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from invar.nix.errors import NixError, NixInfiniteRecursion, NixStackOverflow, NixTypeError
 from invar.nix.stack import on_big_stack, with_big_stack
 from invar.nix.traces import TRANSLATED, located
@@ -26,6 +23,11 @@ from invar.nix.values import (
     run_partial31,
     type_name,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 new = object.__new__
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
-
-from invar.nix.builtins.data import to_json, to_xml
 from invar.nix.errors import NixError, NixMissingAttribute, NixTypeError, did_you_mean, nearest
 from invar.nix.printer import print_value
 from invar.nix.runtime import call, force, function_args
 from invar.nix.values import Value, position_of, type_name
 
-Style = Literal["nix", "json", "xml"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Literal, TypeAlias
+
+    Style: TypeAlias = Literal["nix", "json", "xml"]
+else:
+    Style = str
 
 
 def split_path(path: str) -> list[str]:
@@ -89,8 +92,10 @@ def _takes_anything(function: Value) -> bool:
 
 def shown(value: Value, style: Style, *, strict: bool, locations: bool = True, like_nix: bool = False) -> str:
     """A value as text, with a line end. Raises NixError."""
+    if style == "nix":
+        return f"{print_value(value, strict=strict, like_nix=like_nix)}\n"
+    from invar.nix.builtins.data import to_json, to_xml  # few commands need it
+
     if style == "json":
         return f"{to_json(value, None)}\n"
-    if style == "xml":
-        return to_xml(value, locations=locations, strict=strict)
-    return f"{print_value(value, strict=strict, like_nix=like_nix)}\n"
+    return to_xml(value, locations=locations, strict=strict)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import sys
-import threading
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 from invar.nix.errors import NixError
 from invar.nix.traces import TRANSLATED, located
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    Result = TypeVar("Result")
 
 STACK_BYTES = 512 * 2**20
 FRAMES_PER_CALL = 22
@@ -21,17 +25,25 @@ PYTHON_FRAMES = 10_000 * FRAMES_PER_CALL
 MOST_FRAMES = 5 * PYTHON_FRAMES
 """What the stack has room for."""
 
-Result = TypeVar("Result")
-
-_inside = threading.local()
-_lock = threading.Lock()
+_inside: set[int] = set()
+_lock = _thread.allocate_lock()
 _running: list[bool] = []
 _before: list[Any] = []
+_ends_at_once: list[bool] = []
 
 
 def on_big_stack() -> bool:
     """Whether the caller runs inside of `with_big_stack`."""
-    return getattr(_inside, "yes", False)
+    return _thread.get_ident() in _inside
+
+
+def process_ends_at_once() -> None:
+    """Promise that this process ends by `os._exit`: saves the time that `threading` takes to load.
+
+    Up to Python 3.12, that module takes the thread that first imports it for the main one, and waits for it at the
+    end. So it is loaded before an evaluation's thread can do so, unless there will be no such end.
+    """
+    _ends_at_once.append(True)
 
 
 def with_big_stack(fn: Callable[..., Result], *args: Any) -> Result:
@@ -46,17 +58,22 @@ def with_big_stack(fn: Callable[..., Result], *args: Any) -> Result:
     failure: list[BaseException] = []
 
     def work() -> None:
-        _inside.yes = True
+        _inside.add(_thread.get_ident())
         try:
             outcome.append(fn(*args))
         except TRANSLATED as error:
             failure.append(located(error))
         except BaseException as error:
             failure.append(error)
+        finally:
+            _inside.discard(_thread.get_ident())
+            done.release()
 
+    done = _thread.allocate_lock()
+    done.acquire()
     thread = _start(work)
     try:
-        _wait(thread)
+        _wait(thread, done)
     finally:
         _finished()
     if failure:
@@ -71,20 +88,20 @@ def limit_calls(depth: str) -> None:
     sys.setrecursionlimit(min(max(int(depth), 50) * FRAMES_PER_CALL, MOST_FRAMES))
 
 
-def _start(work: Callable[[], None]) -> threading.Thread:
+def _start(work: Callable[[], None]) -> int:
+    if not _ends_at_once:
+        import threading  # noqa: F401
     with _lock:
         if not _before:
             _before.extend((sys.getrecursionlimit(), gc.isenabled()))
             sys.setrecursionlimit(max(sys.getrecursionlimit(), PYTHON_FRAMES))
             gc.disable()
         _running.append(True)
-        size = threading.stack_size(STACK_BYTES)
+        size = _thread.stack_size(STACK_BYTES)
         try:
-            thread = threading.Thread(target=work, name="nix evaluation", daemon=True)
-            thread.start()
+            return _thread.start_new_thread(work, ())
         finally:
-            threading.stack_size(size)
-    return thread
+            _thread.stack_size(size)
 
 
 def _finished() -> None:
@@ -98,15 +115,13 @@ def _finished() -> None:
                 gc.enable()
 
 
-def _wait(thread: threading.Thread) -> None:
+def _wait(thread: int, done: _thread.LockType) -> None:
     try:
-        thread.join()
+        done.acquire()
     except KeyboardInterrupt:
         import ctypes  # few evaluations are interrupted
 
-        while thread.is_alive():
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident or 0), ctypes.py_object(KeyboardInterrupt)
-            )
-            thread.join(0.1)
-        raise
+        while True:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
+            if done.acquire(timeout=0.1):
+                raise

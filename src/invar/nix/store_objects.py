@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from typing import TypeAlias
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
-from invar.nix.storepath import text_path
+    StoreObject: TypeAlias = "TextObject | SourceObject | Derivation"
+else:
+    StoreObject = object
 
 
-@dataclass(frozen=True, slots=True)
 class TextObject:
     """A file with this content, as `builtins.toFile` makes."""
 
-    content: bytes
-    references: frozenset[str]
+    __slots__ = ("content", "references")
+
+    def __init__(self, content: bytes, references: frozenset[str]) -> None:
+        self.content = content
+        self.references = references
 
 
-@dataclass(frozen=True, slots=True)
 class SourceObject:
     """A copy of the file tree at `source`, without the entries in `dropped` (absolute paths).
 
@@ -25,12 +28,23 @@ class SourceObject:
     appear at a path below it: ("/lib", "/elsewhere"). `mounted`: it is there to be read from, as a flake's own tree is.
     """
 
-    source: str
-    nar_sha256: bytes
-    dropped: frozenset[str] = frozenset()
-    dropped_hint: str | None = None
-    grafts: tuple[tuple[str, str], ...] = ()
-    mounted: bool = False
+    __slots__ = ("dropped", "dropped_hint", "grafts", "mounted", "nar_sha256", "source")
+
+    def __init__(
+        self,
+        source: str,
+        nar_sha256: bytes,
+        dropped: frozenset[str] = frozenset(),
+        dropped_hint: str | None = None,
+        grafts: tuple[tuple[str, str], ...] = (),
+        mounted: bool = False,
+    ) -> None:
+        self.source = source
+        self.nar_sha256 = nar_sha256
+        self.dropped = dropped
+        self.dropped_hint = dropped_hint
+        self.grafts = grafts
+        self.mounted = mounted
 
     def inside(self, rest: str) -> str | None:
         """Where what lies at `rest` ("" or "/a/b") in the copy comes from; None if it was left out."""
@@ -49,26 +63,39 @@ class SourceObject:
         return (self.source, *(elsewhere for _, elsewhere in self.grafts))
 
 
-@dataclass(frozen=True, slots=True)
 class Output:
     """One output of a derivation; `algorithm` ("sha256", "r:sha256") and `digest` (hexadecimal) if it is fixed."""
 
-    path: str
-    algorithm: str = ""
-    digest: str = ""
+    __slots__ = ("algorithm", "digest", "path")
+
+    def __init__(self, path: str, algorithm: str = "", digest: str = "") -> None:
+        self.path = path
+        self.algorithm = algorithm
+        self.digest = digest
 
 
-@dataclass(frozen=True, slots=True)
 class Derivation:
     """A build step, as a `.drv` file holds it."""
 
-    outputs: dict[str, Output]
-    input_derivations: dict[str, frozenset[str]]
-    input_sources: frozenset[str]
-    system: str
-    builder: str
-    arguments: tuple[str, ...]
-    environment: dict[str, str]
+    __slots__ = ("arguments", "builder", "environment", "input_derivations", "input_sources", "outputs", "system")
+
+    def __init__(
+        self,
+        outputs: dict[str, Output],
+        input_derivations: dict[str, frozenset[str]],
+        input_sources: frozenset[str],
+        system: str,
+        builder: str,
+        arguments: tuple[str, ...],
+        environment: dict[str, str],
+    ) -> None:
+        self.outputs = outputs
+        self.input_derivations = input_derivations
+        self.input_sources = input_sources
+        self.system = system
+        self.builder = builder
+        self.arguments = arguments
+        self.environment = environment
 
     @property
     def fixed(self) -> bool:
@@ -100,29 +127,10 @@ class Derivation:
 
     def path(self, name: str, store_dir: str) -> str:
         """The store path of the `.drv` file."""
+        from invar.nix.storepath import text_path  # which hashes: an evaluation without derivations needs none
+
         references = {*self.input_sources, *self.input_derivations}
         return text_path(f"{name}.drv", self.aterm(), references, store_dir)
-
-
-StoreObject: TypeAlias = TextObject | SourceObject | Derivation
-
-
-def hash_modulo(derivation: Derivation, known: dict[str, dict[str, bytes]], *, masked: bool) -> dict[str, bytes]:
-    """A digest per output that stays the same when only the way to a fixed-output input changes.
-
-    `known` holds the results of the input derivations by `.drv` path.
-    """
-    if derivation.fixed:
-        output = derivation.outputs["out"]
-        text = f"fixed:out:{output.algorithm}:{output.digest}:{output.path}"
-        return {"out": hashlib.sha256(text.encode()).digest()}
-    inputs: dict[str, frozenset[str]] = {}
-    for path, names in derivation.input_derivations.items():
-        for name in names:
-            key = known[path][name].hex()
-            inputs[key] = inputs.get(key, frozenset()) | {name}
-    digest = hashlib.sha256(derivation.aterm(inputs, masked=masked)).digest()
-    return dict.fromkeys(derivation.outputs, digest)
 
 
 _ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})

@@ -7,7 +7,6 @@ errors. A fault inside the evaluator's own Python functions stays what it is, so
 from __future__ import annotations
 
 from itertools import islice
-from types import CodeType, TracebackType
 
 from invar.nix.errors import (
     Frame,
@@ -20,6 +19,13 @@ from invar.nix.errors import (
     nearest,
 )
 from invar.nix.values import Pos, type_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, TracebackType
+    from typing import TypeAlias
+
+    Step: TypeAlias = tuple[Pos | None, tuple[str, Pos | None] | None, TracebackType]
 
 TRANSLATED = (NixError, KeyError, TypeError, UnboundLocalError, RecursionError)
 """What generated code may raise."""
@@ -49,9 +55,6 @@ def located(error: BaseException) -> BaseException:
             if not error.frames or error.frames[-1] != frame:
                 error.frames.append(frame)
     return error.with_traceback(None)
-
-
-Step = tuple[Pos | None, tuple[str, Pos | None] | None, TracebackType]
 
 
 def _generated_steps(traceback: TracebackType | None) -> list[Step]:

@@ -7,24 +7,40 @@ objects, registered in `site_names`, so that a set stays a plain `dict` and `//`
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+TYPE_CHECKING = False  # not from `typing`: what evaluates cached code loads little of the standard library
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
 
-Value: TypeAlias = Any
+    Value: TypeAlias = Any
+else:
+    Value = object
 """A Nix value, or a `Thunk` that becomes one."""
 
 INT_MIN = -(2**63)
 INT_MAX = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
 class Pos:
     """A place in a source: `line` and `column` count from 1, columns in bytes, as Nix counts them."""
 
-    file: str
-    line: int
-    column: int
+    __slots__ = ("column", "file", "line")
+
+    def __init__(self, file: str, line: int, column: int) -> None:
+        self.file = file
+        self.line = line
+        self.column = column
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Pos):
+            return NotImplemented
+        return (self.file, self.line, self.column) == (other.file, other.line, other.column)
+
+    def __hash__(self) -> int:
+        return hash((self.file, self.line, self.column))
+
+    def __repr__(self) -> str:
+        return f"Pos({self.file!r}, {self.line}, {self.column})"
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
@@ -90,15 +106,19 @@ class Path:
         return f"Path({self.path!r})"
 
 
-@dataclass(frozen=True, slots=True)
 class LambdaInfo:
     """What is known of a function's text. `formals` maps names to "has a default"; None where it takes any value."""
 
-    name: str | None
-    argument: str | None
-    formals: dict[str, bool] | None
-    ellipsis: bool
-    pos: Pos | None
+    __slots__ = ("argument", "ellipsis", "formals", "name", "pos")
+
+    def __init__(
+        self, name: str | None, argument: str | None, formals: dict[str, bool] | None, ellipsis: bool, pos: Pos | None
+    ) -> None:
+        self.name = name
+        self.argument = argument
+        self.formals = formals
+        self.ellipsis = ellipsis
+        self.pos = pos
 
 
 class Lambda:

@@ -2,68 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from invar.nix.builtins import attrs, control, data, flakerefs, hashing, lists, numbers, regex, strings, types
+from invar.nix.builtins import attrs, control, lists, numbers, strings, types
 from invar.nix.builtins.coercing import coercing_builtins
-from invar.nix.builtins.derivation import DerivationBuilder, derivation_builtins
-from invar.nix.builtins.fetchers import fetch_builtins
+from invar.nix.builtins.deferred import deferred_builtins
 from invar.nix.builtins.files import file_builtins
 from invar.nix.builtins.registry import Registry
 from invar.nix.printer import print_value
 from invar.nix.runtime import expect_string, whnf
-from invar.nix.signatures import SIGNATURES
 from invar.nix.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from invar.nix.evaluator import Evaluator
-
-UNPREFIXED = frozenset(
-    {
-        "abort", "baseNameOf", "break", "builtins", "derivation", "derivationStrict", "dirOf", "false", "fetchGit",
-        "fetchMercurial", "fetchTarball", "fetchTree", "fromTOML", "import", "isNull", "map", "null", "placeholder",
-        "removeAttrs", "scopedImport", "throw", "toString", "true",
-    }
-)  # fmt: skip
-"""Builtins that are also variables by their own name; all others are only with `__` before it."""
-
-NAMES = frozenset(
-    {*SIGNATURES, *UNPREFIXED}
-    | {
-        "flakeRefToString", "parseFlakeRef",
-        "addDrvOutputDependencies", "appendContext", "convertHash", "currentSystem", "currentTime", "fetchurl",
-        "filterSource", "findFile", "getEnv", "hashFile", "langVersion", "nixPath", "nixVersion", "path", "pathExists",
-        "readDir", "readFile", "readFileType", "storeDir", "storePath", "toFile", "toPath", "toXML", "traceVerbose",
-        "unsafeDiscardOutputDependency", "unsafeGetAttrPos", "warn",
-    }
-)  # fmt: skip
-"""Everything that Nix itself has in `builtins`, as far as it is here."""
 
 VERSION = "2.18.0"
 """What `builtins.nixVersion` says: the version of the language that is implemented."""
 
 
-def builtin_behind(variable: str) -> str | None:
-    """The builtin that a variable not bound anywhere stands for."""
-    if variable in UNPREFIXED:
-        return variable
-    if variable.startswith("__") and variable[2:] in NAMES and variable[2:] not in UNPREFIXED:
-        return variable[2:]
-    return None
-
-
 def make_builtins(evaluator: Evaluator, extra: Mapping[str, Value]) -> dict[str, Value]:
     """The set `builtins`; `extra` goes over it."""
     made: dict[str, Value] = {}
-    for module in (attrs, control, data, flakerefs, hashing, lists, numbers, regex, strings, types):
+    for module in (attrs, control, lists, numbers, strings, types):
         made.update(module.primops)
-    made.update(data.data_builtins(evaluator.copy_path))
     made.update(coercing_builtins(evaluator.copy_path))
     made.update(file_builtins(evaluator))
-    made.update(fetch_builtins(evaluator))
-    builder = DerivationBuilder(evaluator.store_objects, evaluator.store_dir, evaluator.copy_path)
-    made.update(derivation_builtins(builder))
+    made.update(deferred_builtins(evaluator))
     made.update(_reporting(evaluator))
     made.update({"true": True, "false": False, "null": None})
     made["storeDir"] = evaluator.store_dir

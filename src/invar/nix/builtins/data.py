@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invar.nix.builtins.registry import Registry
 from invar.nix.coerce import CopyPath, coerce_to_string, concat_context, is_derivation
@@ -12,6 +12,9 @@ from invar.nix.errors import NixError, NixInfiniteRecursion, NixTypeError, add_c
 from invar.nix.printer import format_float
 from invar.nix.runtime import evaluate, expect_plain
 from invar.nix.values import INT_MAX, INT_MIN, Lambda, Path, Pos, Thunk, Value, position_of, type_name, with_context
+
+if TYPE_CHECKING:
+    from invar.nix.evaluator import Evaluator
 
 primops = Registry()
 
@@ -256,9 +259,10 @@ def _attribute(text: str) -> str:
     return f'"{str(text).translate(_XML_ESCAPES)}"'
 
 
-def data_builtins(copy_path: CopyPath) -> Registry:
-    """Those that may put paths into the store."""
-    bound = Registry()
+def bound_builtins(evaluator: Evaluator) -> Registry:
+    """All of them; some may put paths into the store."""
+    bound = Registry(primops)
+    copy_path = evaluator.copy_path
 
     @bound.add("toJSON", 1)
     def builtin_to_json(value: Value) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from invar.nix.builtins.data import to_json
 from invar.nix.builtins.hashing import parse_hash
@@ -10,9 +12,13 @@ from invar.nix.builtins.registry import Registry
 from invar.nix.coerce import CopyPath, coerce_to_string
 from invar.nix.errors import NixError, NixMissingAttribute, add_context
 from invar.nix.runtime import delay, expect_bool, expect_list, expect_plain, expect_set, expect_string, whnf
-from invar.nix.store_objects import Derivation, Output, StoreObject, hash_modulo
+from invar.nix.store_objects import Derivation, Output
 from invar.nix.storepath import check_name, fixed_output_path, output_path, placeholder
 from invar.nix.values import NixString, Value, context_of, position_of
+
+if TYPE_CHECKING:
+    from invar.nix.evaluator import Evaluator
+    from invar.nix.store_objects import StoreObject
 
 NOT_IN_ENVIRONMENT = frozenset({"args", "__ignoreNulls"})
 
@@ -193,8 +199,27 @@ class DerivationBuilder:
         return values[outputs[0]]
 
 
-def derivation_builtins(builder: DerivationBuilder) -> Registry:
+def hash_modulo(derivation: Derivation, known: dict[str, dict[str, bytes]], *, masked: bool) -> dict[str, bytes]:
+    """A digest per output that stays the same when only the way to a fixed-output input changes.
+
+    `known` holds the results of the input derivations by `.drv` path.
+    """
+    if derivation.fixed:
+        output = derivation.outputs["out"]
+        text = f"fixed:out:{output.algorithm}:{output.digest}:{output.path}"
+        return {"out": hashlib.sha256(text.encode()).digest()}
+    inputs: dict[str, frozenset[str]] = {}
+    for path, names in derivation.input_derivations.items():
+        for name in names:
+            key = known[path][name].hex()
+            inputs[key] = inputs.get(key, frozenset()) | {name}
+    digest = hashlib.sha256(derivation.aterm(inputs, masked=masked)).digest()
+    return dict.fromkeys(derivation.outputs, digest)
+
+
+def bound_builtins(evaluator: Evaluator) -> Registry:
     """Those that make derivations."""
+    builder = DerivationBuilder(evaluator.store_objects, evaluator.store_dir, evaluator.copy_path)
     bound = Registry()
     bound.add("derivationStrict", 1)(builder.strict)
     bound.add("derivation", 1)(builder.lazy)

@@ -7,9 +7,9 @@ import posixpath
 import time
 from typing import TYPE_CHECKING
 
-from invar.nix.builtins.files import checked
 from invar.nix.builtins.hashing import parse_hash
 from invar.nix.builtins.registry import Registry
+from invar.nix.builtins.storing import checked
 from invar.nix.coerce import coerce_to_string
 from invar.nix.errors import NixError, NixRestricted, NixTypeError
 from invar.nix.fetching import FetchedTree, FetchError, TreeAttributes, is_locked
@@ -29,7 +29,7 @@ def sri(digest: bytes) -> str:
     return f"sha256-{binascii.b2a_base64(digest, newline=False).decode()}"
 
 
-def fetch_builtins(evaluator: Evaluator) -> Registry:
+def bound_builtins(evaluator: Evaluator) -> Registry:
     """All of them."""
     bound = Registry()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import chain
 
 from invar.nix.builtins.registry import Registry
@@ -22,6 +21,10 @@ from invar.nix.runtime import (
     wrong_type,
 )
 from invar.nix.values import Lambda, Lambda2, Path, Primop, Thunk, Value, type_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 primops = Registry()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from invar.nix.values import Primop, Value
 
-Fn = TypeVar("Fn", bound=Callable[..., Value])
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    Fn = TypeVar("Fn", bound=Callable[..., Value])
 
 
 class Registry(dict[str, Primop]):

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from functools import lru_cache
-
 from invar.nix.builtins.registry import Registry
 from invar.nix.bytewise import bytewise, textual
 from invar.nix.coerce import coerce_to_string, concat_context
@@ -19,6 +15,11 @@ from invar.nix.runtime import (
     whnf,
 )
 from invar.nix.values import Path, Value, context_of, with_context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable
 
 primops = Registry()
 
@@ -64,13 +65,22 @@ def replace_strings(old: Value, new: Value, text: Value) -> str:
     return with_context(result, concat_context(contexts))
 
 
-@lru_cache(maxsize=512)
+_known_alternatives: dict[tuple[str, ...], tuple[re.Pattern[str], dict[str, int]]] = {}
+
+
 def _alternatives(sources: tuple[str, ...]) -> tuple[re.Pattern[str], dict[str, int]]:
     """A pattern of any of `sources`, the first that fits, and the first index of each."""
-    index_of: dict[str, int] = {}
-    for index, source in enumerate(sources):
-        index_of.setdefault(source, index)
-    return re.compile("|".join(map(re.escape, index_of))), index_of
+    found = _known_alternatives.get(sources)
+    if found is None:
+        import re  # a short evaluation needs none
+
+        index_of: dict[str, int] = {}
+        for index, source in enumerate(sources):
+            index_of.setdefault(source, index)
+        if len(_known_alternatives) >= 512:
+            _known_alternatives.clear()
+        found = _known_alternatives[sources] = re.compile("|".join(map(re.escape, index_of))), index_of
+    return found
 
 
 def _replace_stepwise(sources: list[str], replacement: Callable[[int], str], text: str) -> str:
@@ -135,16 +145,16 @@ def get_context(text: Value) -> dict[str, Value]:
     return found
 
 
-_STORE_PATH = re.compile(r"/[^\0]*/[0-9a-z]{32}-[^/]")
-
-
 @primops.add("appendContext", 2)
 def append_context(text: Value, context: Value) -> str:
     """The string with more context."""
     found = expect_string(text)
     elements = set(context_of(found))
+    import re  # few expressions make contexts
+
+    store_path = re.compile(r"/[^\0]*/[0-9a-z]{32}-[^/]")
     for path, kinds in sorted(expect_set(context).items()):
-        if not _STORE_PATH.match(path):
+        if not store_path.match(path):
             raise NixError(f"Context key '{path}' is not a store path")
         given = expect_set(kinds)
         if given.get("path") is not None and expect_bool(given["path"]):
