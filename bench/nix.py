@@ -105,13 +105,15 @@ def cost(command: list[str]) -> Cost:
 
 def environment() -> dict[str, str]:
     """This process's variables, with Invar importable."""
-    return {**os.environ, "NIX_REMOTE": "", "PYTHONPATH": str(ROOT / "src")}
+    variables = {**os.environ, "NIX_REMOTE": "", "PYTHONPATH": str(ROOT / "src")}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
+    return variables
 
 
 def programs(text: str, native: str | None, cache: str) -> Iterator[tuple[str, list[str]]]:
     """Each program by name, with its command line for an expression; `native` is the same for Invar's module system."""
-    ours = [sys.executable, "-m", "invar.nix", "--eval", "--cache", cache, "-E"]
-    yield "invar", [*ours, text]
+    ours = "from invar.nix.__main__ import run; run()"
+    yield "invar", [sys.executable, "-c", ours, "--eval", "--cache", cache, "-E", text]
     if native is not None:
         evaluate = (
             "import os, sys, pathlib; from invar.modules.native import evaluator_with_modules as made;"

@@ -25,6 +25,7 @@ _OWN_WORDS = (
     (re.compile(r"^invalid regular expression.*", re.DOTALL), "invalid regular expression"),
     (re.compile(r"^attribute '\"(.*?)\"' missing"), r"attribute '\1' missing"),  # quoted where it is no identifier
     (re.compile(r"^assertion '.*' failed$", re.DOTALL), "assertion failed"),  # names come in any order there
+    (re.compile(r"^stack overflow.*", re.DOTALL), "stack overflow"),
     (re.compile(r"^the float .* is out of the range of integers$"), "out of range"),
 )
 """Where both name the fault, but not in the same words."""
@@ -51,11 +52,19 @@ def write_files(expressions: Sequence[str], directory: Path) -> list[Path]:
 
 
 def of_nix(expressions: Sequence[str], paths: Sequence[Path], state: Path) -> list[Outcome]:
-    """What Nix says."""
+    """What Nix says. A stack overflow ends its process; another one takes the rest."""
+    outcomes: list[Outcome] = []
+    while len(outcomes) < len(expressions):
+        outcomes += _of_one_process(range(len(outcomes), len(expressions)), paths, state)
+    return outcomes
+
+
+def _of_one_process(indices: range, paths: Sequence[Path], state: Path) -> list[Outcome]:
+    """Outcomes from the first index on, until the process ended."""
     assert NIX is not None
     lines = []
-    for index, _ in enumerate(expressions):
-        if index % PER_FILE == 0:
+    for index in indices:
+        if index % PER_FILE == 0 or index == indices.start:
             lines.append(f":l {paths[index // PER_FILE]}")
         lines += [f":p T {index % PER_FILE}", f':p "M{index}"']
     environment = {
@@ -72,10 +81,13 @@ def of_nix(expressions: Sequence[str], paths: Sequence[Path], state: Path) -> li
     )  # fmt: skip
     output = _COLOURS.sub("", done.stdout)
     outcomes = []
-    for index, _ in enumerate(expressions):
+    for index in indices:
         body, marker, output = output.partition(f'nix-repl> :p "M{index}"\n"M{index}"\n')
-        assert marker, body[:2000]
-        outcomes.append(_outcome(body.split(f"nix-repl> :p T {index % PER_FILE}\n", 1)[1].lstrip()))
+        said = body.split(f"nix-repl> :p T {index % PER_FILE}\n", 1)[1].lstrip()
+        if not marker:
+            assert said.startswith("error: stack overflow"), said[:2000]
+            return [*outcomes, Outcome("error", "stack overflow")]
+        outcomes.append(_outcome(said))
     return outcomes
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from invar.nix.builtins.registry import Registry
 from invar.nix.coerce import CopyPath, coerce_to_string, concat_context, is_derivation
-from invar.nix.errors import NixError, NixInfiniteRecursion, NixTypeError, add_context
+from invar.nix.errors import NixError, NixInfiniteRecursion, NixStackOverflow, NixTypeError, add_context
 from invar.nix.printer import format_float
 from invar.nix.runtime import evaluate, expect_plain
 from invar.nix.values import INT_MAX, INT_MIN, Lambda, Path, Pos, Thunk, Value, position_of, type_name, with_context
@@ -153,6 +153,10 @@ def to_xml(value: Value, *, locations: bool = False, copy_path: CopyPath | None 
     return with_context("\n".join([*lines, "</expr>", ""]), concat_context(contexts))
 
 
+XML_DEPTH = 10_000
+"""Indentation makes the text of a value grow with the square of its depth."""
+
+
 class _XmlWriter:
     def __init__(self, locations: bool, copy_path: CopyPath | None, strict: bool, contexts: list[str]) -> None:
         self.locations = locations
@@ -162,6 +166,8 @@ class _XmlWriter:
         self.seen_derivations: set[str] = set()
 
     def write(self, value: Value, depth: int, put: Callable[[str], None]) -> None:
+        if depth > XML_DEPTH:
+            raise NixStackOverflow("stack overflow; max-call-depth exceeded", hint="The value may be infinite.")
         indent = "  " * depth
         if type(value) is Thunk:
             if value.code is not None and not self.strict:
