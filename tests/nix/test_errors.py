@@ -77,7 +77,12 @@ MESSAGES: list[tuple[str, type[NixError], str, str]] = [
     ("let x = x; in x", NixInfiniteRecursion, "infinite recursion encountered", "1:9"),
     ("rec { a = b; b = a; }.a", NixInfiniteRecursion, "infinite recursion encountered", "1:11"),
     ("let f = x: f (x + 1); in f 1", NixStackOverflow, "stack overflow; max-call-depth exceeded", ""),
-    ("builtins.toXML (let x = { a = [ x x ]; }; in x)", NixStackOverflow, "stack overflow; max-call-depth exceeded", ""),
+    (
+        "builtins.toXML (let x = { a = [ x x ]; }; in x)",
+        NixStackOverflow,
+        "stack overflow; max-call-depth exceeded",
+        "",
+    ),
     ("1 / 0", NixError, "division by zero", "1:3"),
     ("9223372036854775807 + 1", NixError, "integer overflow in adding 9223372036854775807 + 1", "1:21"),
     ("(x: x * x) 4000000000", NixError, "integer overflow in multiplying 4000000000 * 4000000000", "1:7"),

@@ -12,23 +12,21 @@ from invar.core.canonical import digest
 from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Report
 from invar.core.home import Home
-from invar.debian.changes import Change, diff_locks
 from invar.debian.lock import Lock, check_requests, read_lock, write_lock
-from invar.debian.mirrors import Mirrors, find_mirrors
 from invar.engines.project import Project
-from invar.engines.repository import Revision, revision_of
-from invar.flakes.flake import Flake, open_flake
 from invar.flakes.place import flake_at
 from invar.flakes.settings import Settings
 from invar.nix.fetching import DeferredFetcher, Fetcher
 from invar.nixos.configuration import Configuration
 from invar.nixos.names import EmptyUniverse, Universe
-from invar.sandbox.removal import remove_tree
 from invar.store.objects import Store
 from invar.system.evaluate import Evaluation, evaluate, evaluate_value, option_value, settings
-from invar.system.record import System
 
 if TYPE_CHECKING:  # evaluation alone needs none of this, and loading it takes as long as evaluating
+    from invar.debian.changes import Change
+    from invar.debian.mirrors import Mirrors
+    from invar.engines.repository import Revision
+    from invar.flakes.flake import Flake
     from invar.image.assemble import Image
     from invar.image.cache_export import Exported, Signer
     from invar.image.documents import BuildRecord
@@ -36,6 +34,7 @@ if TYPE_CHECKING:  # evaluation alone needs none of this, and loading it takes a
     from invar.image.formats import Artifact
     from invar.image.layer import PackagesLayer
     from invar.image.tools import Tools
+    from invar.system.record import System
 
 ARCHITECTURE = "amd64"
 AMAZON = "amazon"
@@ -146,7 +145,7 @@ class NativeEngine:
         self.home = home
         self.report = report
         self.store = Store(
-            home.store, remove=remove_tree, on_wait=lambda what: report.note(f"another invar makes {what}: waiting")
+            home.store, remove=_remove, on_wait=lambda what: report.note(f"another invar makes {what}: waiting")
         )
         self._mirror_options = mirrors
         self._environment = environment
@@ -179,6 +178,8 @@ class NativeEngine:
 
         Without `write`, flake.lock stays as it is.
         """
+        from invar.flakes.flake import open_flake
+
         reference = flake_at(str(place))
         if reference is None:
             raise InvarError(
@@ -225,6 +226,7 @@ class NativeEngine:
 
         What is locked stays, unless `update` moves everything to the archive's newest.
         """
+        from invar.debian.changes import diff_locks
         from invar.debian.resolve import make_lock, open_universe  # loads OpenPGP and HTTP, of use here only
         from invar.image.tools import tool_requests
 
@@ -265,6 +267,7 @@ class NativeEngine:
         With `remember` it is what `last_build` gives from then on.
         """
         from invar.engines.evidence import inputs_of, make_documents
+        from invar.engines.repository import revision_of
         from invar.image.assemble import assemble
         from invar.image.config_layer import build_config_layer
         from invar.image.documents import BuildRecord, attach
@@ -353,9 +356,17 @@ class NativeEngine:
         )
 
     def _mirrors(self, lock: Lock | None) -> Mirrors:
+        from invar.debian.mirrors import find_mirrors
+
         return find_mirrors(
             option=self._mirror_options, environment=self._environment, locked=lock.mirrors if lock else ()
         )
+
+
+def _remove(path: Path) -> None:
+    from invar.sandbox.removal import remove_tree
+
+    remove_tree(path)
 
 
 def _own_format(project: Project, evaluation: Evaluation) -> str:

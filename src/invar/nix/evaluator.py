@@ -88,6 +88,8 @@ class Evaluator:
         if pure or restricted:
             searched = [canonical_path(os.path.abspath(path)) for _, path in self.search_path]  # noqa: PTH100
             self._roots = [*(self._roots or ()), *searched]
+        self._found_allowed: set[str] = set()
+        self._real_directories: dict[str, str] = {}
         self._cache = CodeCache(cache_dir)
         self._imported: dict[str, Thunk] = {}
         self._copied: dict[str, str] = {}
@@ -186,13 +188,23 @@ class Evaluator:
 
     def allowed(self, path: str) -> str:
         """`path`, unless this evaluation may not read it: then raises NixRestricted."""
-        if self._roots is None or self._stored(path) is not None:
+        if self._roots is None or path in self._found_allowed or self._stored(path) is not None:
             return path
-        for candidate, word in ((path, "absolute"), (os.path.realpath(path), "canonical")):
+        for candidate, word in ((path, "absolute"), (self._canonical(path), "canonical")):
             if not any(candidate == root or candidate.startswith(root.rstrip("/") + "/") for root in self._roots):
                 mode = "in restricted mode" if not self.pure else "in pure eval mode (use '--impure' to override)"
                 raise NixRestricted(f"access to {word} path '{candidate}' is forbidden {mode}")
+        self._found_allowed.add(path)
         return path
+
+    def _canonical(self, path: str) -> str:
+        """`path` without symbolic links; a directory is looked at once, however many files in it are read."""
+        directory, name = os.path.split(path)
+        real = self._real_directories.get(directory)
+        if real is None:
+            real = self._real_directories[directory] = os.path.realpath(directory)
+        here = f"{real.rstrip('/')}/{name}"
+        return os.path.realpath(here) if os.path.islink(here) else here  # noqa: PTH114
 
     def allowed_uri(self, uri: str) -> None:
         """Raise NixRestricted unless restricted evaluation may fetch from this address."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+
 from invar.nix.coerce import coerce_to_string, is_derivation
 from invar.nix.errors import (
     NixAssertion,

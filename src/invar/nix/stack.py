@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import gc
 import sys
+
 from invar.nix.errors import NixError
 from invar.nix.traces import TRANSLATED, located
 

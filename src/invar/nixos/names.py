@@ -7,10 +7,10 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Protocol
 
-_DATA = files("invar.nixos") / "data"
+_DATA = Path(__file__).parent / "data"
 _DEBIAN_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 """Debian Policy, section 5.6.1. What Nix itself asks a set for (`_type`, `outPath`) is no such name."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invar.core.events import Report
 from invar.nix import NixError, NixMissingAttribute, NixString, deep_force, with_big_stack
@@ -13,10 +13,11 @@ from invar.nix.fetching import Fetcher
 from invar.nixos.configuration import Configuration, evaluate_configuration
 from invar.nixos.names import Universe
 from invar.nixos.objects import Object
-from invar.system.decode import system_from_data
 from invar.system.faults import told
-from invar.system.options import Setting, settings_of
-from invar.system.record import System
+
+if TYPE_CHECKING:
+    from invar.system.options import Setting
+    from invar.system.record import System
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ def evaluate(
 
 def settings(evaluation: Evaluation) -> dict[str, Setting]:
     """What the configuration's own files set, by option. Raises InvarError when the option tree is at fault."""
+
+    from invar.system.options import settings_of  # showing one value needs neither this nor the record
 
     def work() -> dict[str, Setting]:
         configuration = evaluation.configuration
@@ -136,6 +139,8 @@ def system_of(data: dict[str, Any], objects: tuple[Object, ...]) -> System:
 
     A package whose programs are referred to ("${pkgs.jq}/bin/jq" in a unit) is in the image as if it were asked for.
     """
+    from invar.system.decode import system_from_data
+
     asked = data.pop("packages")
     origins = {package["name"]: package["origin"] for package in reversed(asked) if package.get("origin")}
     names = {package["name"] for package in asked}

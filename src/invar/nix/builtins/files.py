@@ -9,7 +9,7 @@ from invar.nix.coerce import coerce_to_string
 from invar.nix.errors import NixError, NixMissingAttribute, NixRestricted, NixThrow
 from invar.nix.file_types import file_type
 from invar.nix.operators import canonical_path
-from invar.nix.runtime import expect_list, expect_plain, expect_set, expect_string, whnf
+from invar.nix.runtime import expect_list, expect_plain, expect_set, whnf
 from invar.nix.store_objects import TextObject
 from invar.nix.values import Path, Value, with_context
 
