@@ -106,7 +106,9 @@ def audit(
 ) -> None:
     """Check every instance in every region: AMI, snapshot, digest, commit, its own proof, and what was changed by hand.
 
-    Exit code 3 if anything is not as the ledger and the fleet.nix say. With --watch the exit code is that of the last.
+    What was done on an instance by hand is told by its proof: processes that its system does not declare, sessions, and
+    files declared immutable that were modified. An instance that gives no proof of today is unproven. Exit code 3 if
+    anything is not as the ledger and the fleet.nix say, or unproven. With --watch the exit code is that of the last.
 
     \b
     invar audit
@@ -133,7 +135,7 @@ def audit(
                 time.sleep(watch)
             except KeyboardInterrupt:
                 break  # how a watch ends: what was audited last still tells the exit code
-    if any(one.drift for one in audits):
+    if not all(one.clean for one in audits):
         context.exit(ExitCode.DIFFERS)
 
 
@@ -176,13 +178,18 @@ def print_standing(name: str, one: Standing) -> None:
 
 def print_audit(audit: Audit, *, everything: bool) -> None:
     """A line for each instance (with findings), each group, and the sum."""
+    from invar.fleet.drift import age_text
+
     for one in audit.instances:
         if not one.findings and not everything:
             continue
+        proven = "not asked"
+        if audit.asked:
+            ago = "" if one.proof_age is None else f", {age_text(one.proof_age)} ago"
+            proven = f"proven {one.proven[:12]}{ago}" if one.proven else "no proof"
         line = (
             f"{one.region}  {one.instance}  {one.state}  generation {one.generation or '?'}  {one.image}  "
-            f"{one.snapshot or '?'}  {(one.system_digest or '?')[:12]}  {(one.commit or '?')[:12]}  "
-            f"proven {(one.proven or 'not')[:12]}"
+            f"{one.snapshot or '?'}  {(one.system_digest or '?')[:12]}  {(one.commit or '?')[:12]}  {proven}"
         )
         click.echo(line)
         for finding in one.findings:
@@ -192,9 +199,22 @@ def print_audit(audit: Audit, *, everything: bool) -> None:
             click.echo(f"{region}  {finding.kind}: {finding.text}")
     for region, error in audit.failed.items():
         click.echo(f"{region}  does not answer: {error.why or error.what}")
-    proven = sum(one.proven is not None and one.proven == one.system_digest for one in audit.instances)
-    drifting = sum(bool(one.findings) for one in audit.instances)
-    click.echo(
-        f"{audit.fleet}: generation {audit.generation or 'none'}, {len(audit.instances)} instances, {proven} proven, "
-        f"{drifting} with findings{', a rollout is under way' if audit.moving else ''}"
+    click.echo(audit_sum(audit))
+
+
+def audit_sum(audit: Audit) -> str:
+    """An audit in a line."""
+    from invar.fleet.drift import age_text
+
+    drifting = sum(one.drift for one in audit.instances)
+    if audit.proven is None:
+        proven = "none asked what it runs"
+    else:
+        oldest = max((one.proof_age for one in audit.instances if one.proof_age is not None), default=None)
+        proven = f"{audit.proven} proven" + ("" if oldest is None else f" (the oldest proof {age_text(oldest)} ago)")
+        proven += f", {audit.unproven} unproven" if audit.unproven else ""
+    moving = ", a rollout is under way" if audit.moving else ""
+    return (
+        f"{audit.fleet}: generation {audit.generation or 'none'}, {len(audit.instances)} instances, {proven}, "
+        f"{drifting} with drift{moving}"
     )
