@@ -21,9 +21,9 @@ from invar.machine.sealed import Sealed, read_mountinfo, sealed_devices
 
 UNITS = {
     "nginx.service": UnitFiles("/etc/systemd/system/nginx.service"),
-    "dbus.service": UnitFiles(
-        "/usr/lib/systemd/system/dbus.service", ("/run/systemd/generator/dbus.service.d/x.conf",)
-    ),
+    "dbus.service": UnitFiles("/usr/lib/systemd/system/dbus.service", ("/etc/systemd/system/dbus.service.d/x.conf",)),
+    "var-x.mount": UnitFiles("/run/systemd/generator/var-x.mount"),
+    "generated.service": UnitFiles("/run/systemd/generator/generated.service"),
     "run-u1.service": UnitFiles("/run/systemd/transient/run-u1.service"),
     "edited.service": UnitFiles("/etc/systemd/system/edited.service", ("/run/systemd/system/edited.service.d/o.conf",)),
     "gone.service": UnitFiles(""),
@@ -52,6 +52,7 @@ def test_what_the_system_declares_is_not_told() -> None:
         process(31, "/system.slice/nginx.service/worker"),
         process(32, "/system.slice/system-x.slice/dbus.service"),
         process(33, "/", parent=2),
+        process(34, "/system.slice/var-x.mount"),
     ]
     assert found(*declared) == []
 
@@ -61,6 +62,10 @@ def test_what_the_system_declares_is_not_told() -> None:
     [
         ("/system.slice/run-u1.service", "/run/systemd/transient/run-u1.service is not of the sealed system"),
         ("/system.slice/edited.service", "/run/systemd/system/edited.service.d/o.conf is not of the sealed system"),
+        (
+            "/system.slice/generated.service",
+            "/run/systemd/generator/generated.service is not of the sealed system",
+        ),
         ("/system.slice/gone.service", "the unit has no file"),
         ("/system.slice/unheard-of.service", "the unit has no file"),
         ("/init.scope", "the unit has no file"),
@@ -84,7 +89,12 @@ def test_somebody_who_is_logged_in() -> None:
     shell = process(71, f"{USER}/session-1.scope", "/usr/bin/bash", parent=70)
     manager = process(72, f"{USER}/user@0.service/init.scope", "/usr/lib/systemd/systemd")
     stray = process(73, f"{USER}/session-1.scope", "/tmp/stray", is_sealed=False)
-    assert [kind for kind, *_ in found(sshd, shell, manager, stray)] == ["session", "session", "session", "foreign"]
+    app = process(74, f"{USER}/user@0.service/app.slice/x.service")
+    kinds = [(one.kind, one.pids) for one in judge([sshd, shell, manager, stray, app], UNITS, sealed)]
+    assert kinds == [("session", (70,)), ("session", (71,)), ("foreign", (73,)), ("session", (74,))]
+    assert found(manager) == []  # it stays for some seconds when everybody is gone
+    posing = process(75, f"{USER}/user@0.service/init.scope", "/usr/bin/python3")
+    assert [kind for kind, *_ in found(posing)] == ["undeclared"]
 
 
 def test_what_somebody_left_behind_is_no_session() -> None:

@@ -97,7 +97,7 @@ def mark_good(booted: Generation) -> None:
 def record_state(report: Report) -> None:
     """What is declared immutable and was never recorded is now as it is to stay. A good boot is one without it too."""
     try:
-        immutable.record(immutable.declared().immutable)
+        immutable.record_new()
     except InvarError as error:
         report.warn(f"immutable state is not recorded: {error.what}")
 

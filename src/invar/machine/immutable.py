@@ -9,11 +9,13 @@ of the first boot that was good; that record is the machine's own state.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from invar.system.proof import FileProof
 
 DECLARED = Path("/etc/invar/audit.json")
 RECORDS = state.STATE / "immutable.json"
+LOCK = state.RUN / "immutable.lock"
 
 NAMED = 8
 """Files that a proof names of each tree at most."""
@@ -70,10 +73,25 @@ def declared(path: Path = DECLARED) -> Audited:
 def main(arguments: list[str]) -> int:
     """`invar immutable`: put the sources in their places (invar-immutable.service)."""
     del arguments
-    with state.exclusively("invar immutable", wait=True):
+    with _alone():
         for text in place(declared().immutable, RECORDS):
             print(text, file=sys.stderr)
     return ExitCode.DONE
+
+
+def record_new() -> None:
+    """Record what is declared immutable and was never recorded. Raises InvarError."""
+    with _alone():
+        record(declared().immutable, RECORDS)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hold the record. It has a lock of its own: a switch, which holds the machine's, starts and awaits our unit."""
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with LOCK.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def place(trees: Sequence[Immutable], records: Path) -> list[str]:
@@ -104,7 +122,7 @@ def place(trees: Sequence[Immutable], records: Path) -> list[str]:
     return said
 
 
-def record(trees: Sequence[Immutable], records: Path = RECORDS) -> None:
+def record(trees: Sequence[Immutable], records: Path) -> None:
     """Record every tree without a source that is there and was not recorded yet, and forget what is not declared.
 
     Raises InvarError when the record cannot be read or written.

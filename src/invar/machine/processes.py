@@ -19,7 +19,7 @@ from invar.system.proof import ProcessProof
 
 PROC = Path("/proc")
 GENERATED = ("/run/systemd/generator/", "/run/systemd/generator.early/", "/run/systemd/generator.late/")
-"""What generators made of the sealed system's own files at boot."""
+"""What generators make of the sealed fstab at boot, mounts and swaps; no generator of an image makes services."""
 BY_HAND = (
     Path("/run/systemd/system"),
     Path("/run/systemd/transient"),
@@ -38,6 +38,7 @@ _UNIT = re.compile(r"[^/]+\.(service|scope|socket|mount|swap)")
 _SESSION = re.compile(r"session-[^/]+\.scope")
 _LOGINS = frozenset({"sshd", "sshd-session", "login"})
 """Programs that hold a login session as long as somebody is logged in."""
+_SYSTEMD = Path("/usr/lib/systemd")
 _SYSTEMD_SECONDS = 60.0
 _LONGEST = 160
 
@@ -94,6 +95,8 @@ def judge(
         unit = unit_of(one.group)
         why = _why_undeclared(one, unit, units, sealed, attended)
         name = unit or one.group
+        if _manages(one):
+            continue
         if why is not None:
             kind = "undeclared"
         elif not one.sealed and not any(_is_in(one.program, place) for place in allowed):
@@ -119,17 +122,16 @@ def _why_undeclared(
     if one.group == "/init.scope" and one.pid == 1:
         return None
     if _of_user(one.group):
-        # The user's manager stays for some seconds after the session; what else does was left behind.
-        managed = one.group.endswith("/init.scope")
-        return None if managed or _slice(one.group) in attended else "nobody is logged in there any more"
+        return None if _slice(one.group) in attended else "nobody is logged in there any more"
     if unit is None:
         # Programs that the kernel starts, such as modprobe, are children of kthreadd.
         return None if one.parent == 2 and one.sealed else "it is in no unit"
     files = units.get(unit, UnitFiles(""))
     if not files.fragment:
         return "the unit has no file"
+    generated = GENERATED if unit.endswith((".mount", ".swap")) else ()
     for path in (files.fragment, *files.drop_ins):
-        if not path.startswith(GENERATED) and not sealed(path):
+        if not path.startswith(generated) and not sealed(path):
             return f"{path} is not of the sealed system"
     return None
 
@@ -221,6 +223,12 @@ def idle_units(directories: Iterable[Path]) -> list[ProcessProof]:
 
 def _of_user(group: str) -> bool:
     return group.startswith("/user.slice/")
+
+
+def _manages(one: Process) -> bool:
+    """Whether it is a user's systemd: logind has it from the first session until some seconds after the last."""
+    in_scope = re.fullmatch(r"/user\.slice/[^/]+/user@[^/]+\.service/init\.scope", one.group)
+    return in_scope is not None and one.sealed and Path(one.program).parent == _SYSTEMD
 
 
 def _slice(group: str) -> str:

@@ -83,8 +83,7 @@ def _announce_again() -> int:
     proof = gather()
     well = not proof.failed_units and all(check.state == "passed" for check in proof.checks)
     if well and any(one.state == "new" for one in proof.files or ()):
-        with state.exclusively("invar proof", wait=True):
-            immutable.record(immutable.declared().immutable)
+        immutable.record_new()
         proof = replace(proof, files=immutable.compare(immutable.declared().immutable))
     announce(proof)
     return ExitCode.DONE
