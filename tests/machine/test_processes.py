@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,13 @@ import pytest
 from invar.machine.processes import (
     Process,
     UnitFiles,
+    ancestry,
     group_of,
     idle_units,
     judge,
     read_processes,
     unit_of,
     units_in,
-    without_asker,
 )
 from invar.machine.sealed import Sealed, read_mountinfo, sealed_devices
 
@@ -116,9 +117,13 @@ def test_many_of_a_kind_are_told_once() -> None:
 
 def test_whoever_asks_is_left_out() -> None:
     asker = [process(90, f"{USER}/session-3.scope"), process(91, "", parent=90), process(92, "", parent=91)]
-    other = process(93, "/system.slice/nginx.service")
+    sibling = process(94, f"{USER}/session-3.scope")
     init = process(1, "/init.scope", parent=0)
-    assert without_asker([init, *asker, other], 92) == [init, other]
+    everything = [init, replace(asker[0], program="/usr/lib/openssh/sshd-session"), *asker[1:], sibling]
+    own = ancestry(everything, 92)
+    assert own == {90, 91, 92}
+    (one,) = judge(everything, UNITS, sealed, asker=own)
+    assert (one.kind, one.pids) == ("session", (94,))
 
 
 @pytest.mark.parametrize(

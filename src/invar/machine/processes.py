@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +68,11 @@ def undeclared_processes(allowed: Sequence[str] = ()) -> tuple[ProcessProof, ...
     Raises InvarError when systemd does not answer.
     """
     sealed = Sealed()
-    running = without_asker(read_processes(sealed), os.getpid())
+    running = read_processes(sealed)
     names = sorted({unit for one in running if (unit := unit_of(one.group)) and not _of_user(one.group)})
     units = read_units(names)
-    found = [*judge(running, units, lambda path: sealed.holds(Path(path)), allowed)]
+    asker = ancestry(running, os.getpid())
+    found = [*judge(running, units, lambda path: sealed.holds(Path(path)), allowed, asker)]
     listed = {one.unit for one in found}
     found += [one for one in idle_units(BY_HAND) if one.unit not in listed]
     if len(found) > LISTED:
@@ -86,8 +87,12 @@ def judge(
     units: Mapping[str, UnitFiles],
     sealed: Callable[[str], bool],
     allowed: Sequence[str] = (),
+    asker: Collection[int] = (),
 ) -> list[ProcessProof]:
-    """What is not declared, those of one kind, unit and program together. `sealed` tells whether a file is. Pure."""
+    """What is not declared, those of one kind, unit and program together; without the `asker`'s own processes.
+
+    `sealed` tells whether a file is. Pure.
+    """
     everything = list(processes)
     attended = {_slice(one.group) for one in everything if _holds_session(one)}
     found: dict[tuple[str, str, str, str], list[int]] = {}
@@ -95,7 +100,7 @@ def judge(
         unit = unit_of(one.group)
         why = _why_undeclared(one, unit, units, sealed, attended)
         name = unit or one.group
-        if _manages(one):
+        if _manages(one) or one.pid in asker:
             continue
         if why is not None:
             kind = "undeclared"
@@ -141,14 +146,14 @@ def unit_of(group: str) -> str | None:
     return next((part for part in group.split("/") if _UNIT.fullmatch(part)), None)
 
 
-def without_asker(processes: Sequence[Process], pid: int) -> list[Process]:
-    """Without the process that looks, and those that started it."""
+def ancestry(processes: Iterable[Process], pid: int) -> frozenset[int]:
+    """A process, and those that it was started by; PID 1 aside."""
     parents = {one.pid: one.parent for one in processes}
-    own = set()
+    own: set[int] = set()
     while pid in parents and pid not in own and pid != 1:
         own.add(pid)
         pid = parents[pid]
-    return [one for one in processes if one.pid not in own]
+    return frozenset(own)
 
 
 def read_processes(sealed: Sealed) -> list[Process]:
