@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from invar.cli.context import json_option, print_json, session_of, told
-from invar.cli.fleet_options import fleet_options, fleets, standing_data
+from invar.cli.context import print_json
+from invar.cli.fleet_options import FleetVerb, fleet_verb, standing_data
 from invar.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -20,64 +19,47 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@fleet_options
-@json_option
-@click.pass_context
-@told
-def status(
-    context: click.Context,
-    place: Path,
-    names: tuple[str, ...],
-    profile: str | None,
-    endpoint_url: str | None,
-    local: bool,
-    as_json: bool,
-) -> None:
+@fleet_verb(terraform=True)
+def status(verb: FleetVerb) -> None:
     """Show what runs in each region, and what is under way. Exit code 3 while something is.
 
     \b
     invar status
     invar status --fleet production-web --json
+    invar status --terraform web:eu-west-1
     """
-    from invar.fleet.status import status_of
+    from invar.fleet.status import status_of, status_of_moved
 
     found_all: list[Status] = []
-    with fleets(session_of(context), place, names, profile, endpoint_url, local) as found:
+    with verb.fleets() as found:
         for spec in found.specs:
             found_all.append(status_of(found.cloud, spec, found.ledger(spec)))
-    if as_json:
+        found_all += [status_of_moved(found.cloud, one) for one in found.moved]
+    if verb.as_json:
         print_json({"fleets": [one.to_data() for one in found_all]})
     else:
         for one in found_all:
             print_status(one)
     if any(one.newest is not None and one.newest.open for one in found_all):
-        context.exit(ExitCode.DIFFERS)
+        verb.context.exit(ExitCode.DIFFERS)
 
 
 @click.command()
-@fleet_options
-@json_option
-@click.pass_context
-@told
-def history(
-    context: click.Context,
-    place: Path,
-    names: tuple[str, ...],
-    profile: str | None,
-    endpoint_url: str | None,
-    local: bool,
-    as_json: bool,
-) -> None:
+@fleet_verb(terraform=True)
+def history(verb: FleetVerb) -> None:
     """List a fleet's generations, the newest first: what, when, who, from which commit, and what came of it.
 
     \b
     invar history --fleet production-web
+    invar history --terraform web:eu-west-1
     """
     listed: list[tuple[str, Standing]] = []
-    with fleets(session_of(context), place, names, profile, endpoint_url, local) as found:
+    with verb.fleets() as found:
         for spec in found.specs:
             listed += [(spec.name, one) for one in reversed(found.ledger(spec).history().standings)]
-    if as_json:
+        for moved in found.moved:
+            listed += [(moved.name, one) for one in reversed(moved.history(found.cloud).standings)]
+    if verb.as_json:
         print_json({"generations": [standing_data(name, one) for name, one in listed]})
         return
     for name, one in listed:
@@ -85,25 +67,11 @@ def history(
 
 
 @click.command()
-@fleet_options
+@fleet_verb()
 @click.option("--no-ask", is_flag=True, help="Ask no instance for its proof, nor EC2 for user data: fewer calls.")
 @click.option("--all", "everything", is_flag=True, help="List every instance, not only those with findings.")
 @click.option("--watch", type=click.IntRange(1), metavar="SECONDS", help="Audit again and again, until Ctrl-C.")
-@json_option
-@click.pass_context
-@told
-def audit(
-    context: click.Context,
-    place: Path,
-    names: tuple[str, ...],
-    profile: str | None,
-    endpoint_url: str | None,
-    local: bool,
-    no_ask: bool,
-    everything: bool,
-    watch: int | None,
-    as_json: bool,
-) -> None:
+def audit(verb: FleetVerb, no_ask: bool, everything: bool, watch: int | None) -> None:
     """Check every instance in every region: AMI, snapshot, digest, commit, its own proof, and what was changed by hand.
 
     What was done on an instance by hand is told by its proof: processes that its system does not declare, sessions, and
@@ -118,13 +86,13 @@ def audit(
     from invar.fleet.audit import audit_fleet
 
     audits: list[Audit] = []
-    with fleets(session_of(context), place, names, profile, endpoint_url, local) as found:
+    with verb.fleets() as found:
         while True:
             audits = [
                 audit_fleet(found.cloud, spec, found.ledger(spec), found.report, time.time, ask=not no_ask)
                 for spec in found.specs
             ]
-            if as_json:
+            if verb.as_json:
                 print_json({"fleets": [one.to_data() for one in audits]})
             else:
                 for one in audits:
@@ -136,7 +104,7 @@ def audit(
             except KeyboardInterrupt:
                 break  # how a watch ends: what was audited last still tells the exit code
     if not all(one.clean for one in audits):
-        context.exit(ExitCode.DIFFERS)
+        verb.context.exit(ExitCode.DIFFERS)
 
 
 def print_status(status: Status) -> None:

@@ -42,7 +42,7 @@ def load_fleets(
     if not source.is_file():
         raise InvarError(
             f"there is no {FILE} at {place}",
-            hint="name a fleet.nix, or a directory that has one; docs/fleet.md shows how to write it",
+            hint="name a fleet.nix, or a directory that has one (docs/fleet.md)",
             exit_code=ExitCode.USAGE,
         )
     with report.stage("evaluate the fleets"):
