@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from invar.core.home import Home
 from invar.fleet.apply import create_missing
 from invar.fleet.audit import Audit, audit_fleet
 from invar.fleet.begin import begin_creation, begin_rollout
+from invar.fleet.drift import Audited
 from invar.fleet.ledger import Entry, Ledger, Mark
 from invar.fleet.rollout import drive
-from invar.fleet.spec import TAG_FLEET, FleetSpec
+from invar.fleet.spec import TAG_FLEET, AuditPolicy, FleetSpec
 from invar.localcloud.process import stop
 
 REGION = REGIONS[0]
@@ -73,7 +75,7 @@ class Fleet:
         audit = self.audit()
         found = {one.instance: {finding.kind for finding in one.findings} for one in audit.instances if one.findings}
         groups = {region: {finding.kind for finding in all_of_it} for region, all_of_it in audit.groups.items()}
-        assert audit.drift == bool(found or groups)
+        assert audit.clean == (not found and not groups)
         return {**found, **groups}  # type: ignore[dict-item]
 
 
@@ -95,7 +97,10 @@ def test_a_fleet_that_nobody_touched_is_clean_and_proven(web: Fleet) -> None:
     for one in audit.instances:
         assert (one.proven, one.system_digest, one.commit) == (digest(2), digest(2), "c0ffee")
         assert one.image == web.image and one.snapshot is not None and one.generation == 1
-    assert {one.proven for one in web.audit(ask=False).instances} == {None}
+    assert (audit.proven, audit.unproven) == (3, 0)
+    unasked = web.audit(ask=False)
+    assert {one.proven for one in unasked.instances} == {None}
+    assert (unasked.proven, unasked.clean, unasked.to_data()["asked"]) == (None, True, False)
 
 
 def test_an_instance_of_another_image_that_was_put_into_the_group(web: Fleet) -> None:
@@ -133,7 +138,6 @@ def test_an_instance_that_only_carries_the_fleets_tag(web: Fleet) -> None:
     [
         ({"digest": "f" * 64}, "it runs system ffffffffffff"),
         ({"corrupted": True}, "corrupted"),
-        ({"silent": True}, "no proof"),
         ({"failed_units": ("nginx.service",)}, "nginx.service"),
     ],
 )
@@ -146,6 +150,73 @@ def test_an_instance_that_proves_something_else(web: Fleet, behaviour: dict[str,
     assert web.findings() == {made: {"proof"}}
     (one,) = [one for one in web.audit().instances if one.instance == made]
     assert said in one.findings[0].text
+
+
+def behave(web: Fleet, **behaviour: Any) -> str:
+    """Have one instance behave so, from now on; its id."""
+    from invar.localcloud.behaviour import Behaviour
+
+    chosen = min(one.id for one in web.world.members(REGION))
+    (record,) = [one for one in web.world.compute.instances.everything() if one.id == chosen]
+    record.behaviour = Behaviour(**behaviour)
+    return chosen
+
+
+def of(web: Fleet, instance: str) -> Audited:
+    (one,) = [one for one in web.audit().instances if one.instance == instance]
+    return one
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "kind", "said"),
+    [
+        ({"strays": ("/tmp/miner",)}, "process", "undeclared: /tmp/miner (1000) in run-u1.service: /run/systemd/"),
+        ({"sessions": ("/usr/bin/bash",)}, "session", "session: /usr/bin/bash (2000) in session-1.scope"),
+        ({"altered": ("/var/lib/model",)}, "file", "/var/lib/model is not its source"),
+    ],
+)
+def test_what_was_done_on_an_instance_by_hand_is_told_by_its_proof(
+    web: Fleet, behaviour: dict[str, Any], kind: str, said: str
+) -> None:
+    touched = behave(web, **behaviour)
+    assert web.findings() == {touched: {kind}}
+    (finding,) = of(web, touched).findings
+    assert finding.text.startswith(said)
+    assert of(web, touched).proven == digest(2)  # the sealed system is what it was
+
+
+def test_a_fleet_may_allow_sessions_but_nothing_else(web: Fleet) -> None:
+    touched = behave(web, sessions=("/usr/bin/bash",), strays=("/tmp/miner",))
+    web.spec = replace(web.spec, audit=AuditPolicy(sessions=True))
+    assert web.findings() == {touched: {"process"}}
+
+
+def test_an_instance_whose_proof_has_left_the_console_is_unproven_and_no_drift(web: Fleet) -> None:
+    lost = behave(web, lost_after=0)
+    web.world.wait(web.spec.health.within)
+    assert web.findings() == {lost: {"unproven"}}
+    audit = web.audit()
+    assert not audit.drift and not audit.clean
+    assert (audit.proven, audit.unproven) == (2, 1)
+    assert of(web, lost).findings[0].text == "no proof of what it runs: its console has none"
+
+
+def test_a_machine_of_many_days_is_proven_by_a_line_of_today(web: Fleet) -> None:
+    web.world.clock.advance(40 * 86400 + 1200)
+    audit = web.audit()
+    assert audit.clean and audit.proven == 3
+    ages = [one.proof_age for one in audit.instances]
+    assert all(age is not None and age < 3600 for age in ages)
+
+
+def test_a_proof_of_long_ago_proves_nothing_of_today(web: Fleet) -> None:
+    web.world.wait(1800)
+    web.spec = replace(web.spec, audit=AuditPolicy(max_age=600))
+    audit = web.audit()
+    assert not audit.drift and (audit.proven, audit.unproven) == (0, 3)
+    assert "its last proof is " in audit.instances[0].findings[0].text
+    web.spec = replace(web.spec, audit=AuditPolicy(max_age=None))
+    assert web.audit().clean
 
 
 def test_an_instance_of_a_generation_before(web: Fleet) -> None:
@@ -251,8 +322,6 @@ def test_a_generation_belongs_to_whoever_made_its_parameter(web: Fleet) -> None:
     entry = web.begin("ada", 1)
     assert entry is not None
     web.ledger.claim(entry)  # the answer to her own claim was lost, and she claims again
-    from dataclasses import replace
-
     with pytest.raises(InvarError, match="is under way"):
         web.ledger.claim(replace(entry, who="bob"))
     first = web.ledger.close(entry.number, Mark("done", "ada", 1.0))

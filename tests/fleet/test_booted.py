@@ -4,6 +4,7 @@ forward, stopped at a bad canary and rolled back when finished."""
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 import urllib.error
@@ -87,11 +88,48 @@ def real(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         stop(root)
 
 
-def test_a_machine_proves_what_it_runs_to_the_audit(
-    real: CloudRecord, repository: Path, home: Home, tmp_path: Path
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    path = tmp_path / "deploy"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    return path
+
+
+def declare(project: Path, key: Path) -> None:
+    """Let the key's owner in as deploy, and declare a file in /var that must not change."""
+    configuration = project / "configuration.nix"
+    lines = configuration.read_text().splitlines()
+    public = key.with_suffix(".pub").read_text().strip()
+    lines = [f'    openssh.authorizedKeys.keys = [ "{public}" ];' if "ssh-ed25519" in one else one for one in lines]
+    lines.insert(-1, '  invar.immutable."/var/lib/model".source = ./model;')
+    configuration.write_text("\n".join(lines) + "\n")
+    (project / "model").mkdir()
+    (project / "model" / "weights").write_text("1 2 3\n")
+
+
+def by_hand(address: str, key: Path, script: str) -> None:
+    """What an operator does as root, by ssh."""
+    options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=30"]
+    argv = ["ssh", "-i", str(key), *(word for one in options for word in ("-o", one)), f"deploy@{address}"]
+    done = subprocess.run([*argv, "sudo sh -e"], input=script, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+BY_HAND = """
+cp /usr/bin/sleep /tmp/stray
+nohup /tmp/stray 3000 </dev/null >/dev/null 2>&1 &
+systemd-run --quiet --unit=by-hand sleep 3000
+echo 4 >>/var/lib/model/weights
+systemctl start invar-proof-console.service
+"""
+
+
+def test_a_machine_proves_what_it_runs_and_what_was_done_by_hand_to_the_audit(
+    real: CloudRecord, repository: Path, home: Home, tmp_path: Path, key: Path
 ) -> None:
     control(real, "POST", "settings", {"machine_memory": 768})
     project = copy_example(repository, tmp_path / "production-web")
+    declare(project, key)
     (project / "fleet.nix").write_text(ONE.format(region=REGION))
 
     def run(*arguments: str) -> Done:
@@ -106,6 +144,23 @@ def test_a_machine_proves_what_it_runs_to_the_audit(
     assert audited.code == 0, audited.out
     [instance] = audited.json()["fleets"][0]["instances"]
     assert instance["proven"] == instance["system_digest"] == published.json()["system_digest"]
+    assert instance["findings"] == []
+    ec2 = boto3.client(
+        "ec2", region_name=REGION, endpoint_url=real.url, aws_access_key_id="test", aws_secret_access_key="test"
+    )
+    [told] = ec2.describe_instances(InstanceIds=[instance["instance"]])["Reservations"][0]["Instances"]
+    by_hand(told["PrivateIpAddress"], key, BY_HAND)
+    audited = run("audit", "--json")
+    assert audited.code == 3, audited.out
+    [instance] = audited.json()["fleets"][0]["instances"]
+    assert instance["proven"] == instance["system_digest"]  # the sealed system is what it was
+    found = {(one["kind"], one["text"]) for one in instance["findings"]}
+    assert any(kind == "process" and "/tmp/stray" in text for kind, text in found)
+    assert any(kind == "process" and "by-hand.service" in text for kind, text in found)
+    assert any(kind == "session" and "sshd-session" in text for kind, text in found)  # ours
+    assert ("file", "/var/lib/model is not its source: weights") in found
+    shown = run("audit")
+    assert "file: /var/lib/model is not its source: weights" in shown.out and "1 with drift" in shown.out
 
 
 @long

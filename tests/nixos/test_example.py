@@ -133,6 +133,7 @@ def test_only_declared_units_are_wanted(example):
         "amazon-init.service",
         "fetch-ec2-metadata.service",
         "invar-boot-health.service",
+        "invar-proof-console.timer",
         "invar-layers.service",
         "growpart.service",
         "logrotate.timer",

@@ -55,7 +55,35 @@ def test_proof_over_http_listens_and_may_do_nothing(evaluate):
     for line in ("DynamicUser=true", "CapabilityBoundingSet=", "PrivateNetwork=true", "ProtectSystem=strict"):
         assert line in unit.splitlines()
     assert DEFAULT_PORT in made.get("networking.firewall.allowedTCPPorts")
-    assert not [name for name in evaluate(AMAZON).etc if "invar-proof" in name]
+    assert not [name for name in evaluate(AMAZON).etc if "invar-proof-http" in name or "invar-proof.socket" in name]
+
+
+def test_proof_comes_again_and_again_on_the_console(evaluate):
+    made = evaluate(AMAZON)
+    assert "OnUnitActiveSec=3600" in made.unit("invar-proof-console.timer")
+    assert "ExecStart=/usr/bin/invar proof --announce" in made.unit("invar-proof-console.service")
+    never = evaluate(AMAZON + "invar.proof.console.interval = null;")
+    assert "systemd/system/invar-proof-console.timer" not in never.etc
+    assert not [name for name in evaluate("").etc if "invar-proof" in name]
+
+
+def test_immutable_state_is_told_to_the_instance_and_put_in_its_place_before_services(evaluate):
+    made = evaluate(
+        AMAZON
+        + """invar.immutable."/var/lib/model" = { source = pkgs.writeTextDir "weights" "1 2 3"; maxSize = 5; };
+        invar.immutable."/var/lib/licence" = { };
+        invar.audit.programs = [ "/var/lib/containers" ];"""
+    )
+    told = json.loads(made.text("invar/audit.json"))
+    assert told["programs"] == ["/var/lib/containers"]
+    licence, model = told["immutable"]
+    assert licence == {"path": "/var/lib/licence", "source": None, "max_size": 64}
+    assert (model["path"], model["max_size"]) == ("/var/lib/model", 5)
+    assert model["source"].startswith("/nix/store/")
+    unit = made.unit("invar-immutable.service")
+    assert "Before=sysinit.target" in unit and "X-Restart-Triggers=" in unit
+    without = evaluate(AMAZON + 'invar.immutable."/var/lib/licence" = { };')
+    assert "systemd/system/invar-immutable.service" not in without.etc
 
 
 def test_options_of_var_are_set_once_it_is_there(evaluate):
@@ -76,6 +104,12 @@ def test_the_hardened_profile_locks_the_kernel_down(evaluate):
     [
         (AMAZON + 'invar.userData.trustedKeys = [ "ssh-ed25519 AAAA" ];', "trustedKeys"),
         (AMAZON + "invar.secrets.db = { };", "exactly one of ssm and secretsmanager"),
+        ('invar.immutable."/var/lib/x" = { };', "invar.immutable needs Invar on the instance"),
+        (AMAZON + 'invar.immutable."/etc/x" = { };', "a path below /var"),
+        (AMAZON + 'invar.immutable."/var/lib/../x" = { };', "a path below /var"),
+        (AMAZON + 'invar.immutable."/var/lib/x/" = { };', "a path below /var"),
+        (AMAZON + 'invar.immutable."/var/lib/x" = { }; invar.immutable."/var/lib/x/y" = { };', "holds another"),
+        (AMAZON + 'invar.immutable."/var/lib/x".maxSize = 0;', "maxSize"),
         (AMAZON + 'invar.secrets."a/b".ssm = "/x";', "letters, digits"),
         ('invar.secrets.db.ssm = "/x";', "needs Invar on the instance"),
         (AMAZON + "virtualisation.amazon-init.enable = false; invar.proof.http.enable = true;", "machine.enable"),

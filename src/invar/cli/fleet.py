@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from invar.cli.context import json_option, print_json, session_of, told
-from invar.cli.fleet_options import fleet_options, fleets
-from invar.cli.rollout import driven, exit_with, outcome_data
+from invar.cli.context import print_json
+from invar.cli.fleet_options import FleetVerb, fleet_verb
+from invar.cli.rollout import driven, outcome_data
 from invar.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -23,23 +22,10 @@ def fleet() -> None:
 
 
 @fleet.command()
-@fleet_options
+@fleet_verb()
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done. Exit code 3 if it is anything.")
 @click.option("--adopt", is_flag=True, help="Take over groups of the fleet's name that something else made.")
-@json_option
-@click.pass_context
-@told
-def apply(
-    context: click.Context,
-    place: Path,
-    names: tuple[str, ...],
-    profile: str | None,
-    endpoint_url: str | None,
-    local: bool,
-    dry_run: bool,
-    adopt: bool,
-    as_json: bool,
-) -> None:
+def apply(verb: FleetVerb, dry_run: bool, adopt: bool) -> None:
     """Make the fleet's launch templates and groups, and wait until every new instance has proven what it runs.
 
     Of groups that are there, sizes, subnets, target groups and health checks are made as declared at once; what
@@ -55,7 +41,7 @@ def apply(
     changes: dict[str, list[GroupChange]] = {}
     results: list[dict[str, Any]] = []
     good = True
-    with fleets(session_of(context), place, names, profile, endpoint_url, local) as found:
+    with verb.fleets() as found:
         for spec in found.specs:
             ledger = found.ledger(spec)
             groups = find_fleet_groups(found.cloud, spec)
@@ -67,17 +53,18 @@ def apply(
                 continue
             entry = begin_creation(found.cloud, spec, ledger, found.who, time.time(), groups)
             create_missing(found.cloud, spec, groups, entry.deployments)
-            result = driven(found, spec, ledger, entry.number)
+            result = driven(found, spec.name, spec.group, ledger, entry.number)
             results.append(outcome_data(spec.name, result))
             good = good and result.good
-    if as_json:
+    if verb.as_json:
         print_json({"applied": not dry_run, "changes": changes_data(changes), "generations": results})
     else:
         for name, listed in changes.items():
             print_changes(name, listed, dry_run=dry_run)
     if dry_run and any(changes.values()):
-        context.exit(ExitCode.DIFFERS)
-    exit_with(context, good)
+        verb.context.exit(ExitCode.DIFFERS)
+    if not good:
+        verb.context.exit(ExitCode.FAILED)
 
 
 def changes_data(changes: dict[str, list[GroupChange]]) -> list[dict[str, Any]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from invar.cli.context import json_option, print_json, session_of, told
-from invar.cli.fleet_options import fleet_options, fleets, standing_data
+from invar.cli.context import print_json
+from invar.cli.fleet_options import FleetVerb, fleet_verb, standing_data
 from invar.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -20,64 +19,47 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@fleet_options
-@json_option
-@click.pass_context
-@told
-def status(
-    context: click.Context,
-    place: Path,
-    names: tuple[str, ...],
-    profile: str | None,
-    endpoint_url: str | None,
-    local: bool,
-    as_json: bool,
-) -> None:
+@fleet_verb(terraform=True)
+def status(verb: FleetVerb) -> None:
     """Show what runs in each region, and what is under way. Exit code 3 while something is.
 
     \b
     invar status
     invar status --fleet production-web --json
+    invar status --terraform web:eu-west-1
     """
-    from invar.fleet.status import status_of
+    from invar.fleet.status import status_of, status_of_moved
 
     found_all: list[Status] = []
-    with fleets(session_of(context), place, names, profile, endpoint_url, local) as found:
+    with verb.fleets() as found:
         for spec in found.specs:
             found_all.append(status_of(found.cloud, spec, found.ledger(spec)))
-    if as_json:
+        found_all += [status_of_moved(found.cloud, one) for one in found.moved]
+    if verb.as_json:
         print_json({"fleets": [one.to_data() for one in found_all]})
     else:
         for one in found_all:
             print_status(one)
     if any(one.newest is not None and one.newest.open for one in found_all):
-        context.exit(ExitCode.DIFFERS)
+        verb.context.exit(ExitCode.DIFFERS)
 
 
 @click.command()
-@fleet_options
-@json_option
-@click.pass_context
-@told
-def history(
-    context: click.Context,
-    place: Path,
-    names: tuple[str, ...],
-    profile: str | None,
-    endpoint_url: str | None,
-    local: bool,
-    as_json: bool,
-) -> None:
+@fleet_verb(terraform=True)
+def history(verb: FleetVerb) -> None:
     """List a fleet's generations, the newest first: what, when, who, from which commit, and what came of it.
 
     \b
     invar history --fleet production-web
+    invar history --terraform web:eu-west-1
     """
     listed: list[tuple[str, Standing]] = []
-    with fleets(session_of(context), place, names, profile, endpoint_url, local) as found:
+    with verb.fleets() as found:
         for spec in found.specs:
             listed += [(spec.name, one) for one in reversed(found.ledger(spec).history().standings)]
-    if as_json:
+        for moved in found.moved:
+            listed += [(moved.name, one) for one in reversed(moved.history(found.cloud).standings)]
+    if verb.as_json:
         print_json({"generations": [standing_data(name, one) for name, one in listed]})
         return
     for name, one in listed:
@@ -85,28 +67,16 @@ def history(
 
 
 @click.command()
-@fleet_options
+@fleet_verb()
 @click.option("--no-ask", is_flag=True, help="Ask no instance for its proof, nor EC2 for user data: fewer calls.")
 @click.option("--all", "everything", is_flag=True, help="List every instance, not only those with findings.")
 @click.option("--watch", type=click.IntRange(1), metavar="SECONDS", help="Audit again and again, until Ctrl-C.")
-@json_option
-@click.pass_context
-@told
-def audit(
-    context: click.Context,
-    place: Path,
-    names: tuple[str, ...],
-    profile: str | None,
-    endpoint_url: str | None,
-    local: bool,
-    no_ask: bool,
-    everything: bool,
-    watch: int | None,
-    as_json: bool,
-) -> None:
+def audit(verb: FleetVerb, no_ask: bool, everything: bool, watch: int | None) -> None:
     """Check every instance in every region: AMI, snapshot, digest, commit, its own proof, and what was changed by hand.
 
-    Exit code 3 if anything is not as the ledger and the fleet.nix say. With --watch the exit code is that of the last.
+    What was done on an instance by hand is told by its proof: processes that its system does not declare, sessions, and
+    files declared immutable that were modified. An instance that gives no proof of today is unproven. Exit code 3 if
+    anything is not as the ledger and the fleet.nix say, or unproven. With --watch the exit code is that of the last.
 
     \b
     invar audit
@@ -116,13 +86,13 @@ def audit(
     from invar.fleet.audit import audit_fleet
 
     audits: list[Audit] = []
-    with fleets(session_of(context), place, names, profile, endpoint_url, local) as found:
+    with verb.fleets() as found:
         while True:
             audits = [
                 audit_fleet(found.cloud, spec, found.ledger(spec), found.report, time.time, ask=not no_ask)
                 for spec in found.specs
             ]
-            if as_json:
+            if verb.as_json:
                 print_json({"fleets": [one.to_data() for one in audits]})
             else:
                 for one in audits:
@@ -133,8 +103,8 @@ def audit(
                 time.sleep(watch)
             except KeyboardInterrupt:
                 break  # how a watch ends: what was audited last still tells the exit code
-    if any(one.drift for one in audits):
-        context.exit(ExitCode.DIFFERS)
+    if not all(one.clean for one in audits):
+        verb.context.exit(ExitCode.DIFFERS)
 
 
 def print_status(status: Status) -> None:
@@ -176,13 +146,18 @@ def print_standing(name: str, one: Standing) -> None:
 
 def print_audit(audit: Audit, *, everything: bool) -> None:
     """A line for each instance (with findings), each group, and the sum."""
+    from invar.fleet.drift import age_text
+
     for one in audit.instances:
         if not one.findings and not everything:
             continue
+        proven = "not asked"
+        if audit.asked:
+            ago = "" if one.proof_age is None else f", {age_text(one.proof_age)} ago"
+            proven = f"proven {one.proven[:12]}{ago}" if one.proven else "no proof"
         line = (
             f"{one.region}  {one.instance}  {one.state}  generation {one.generation or '?'}  {one.image}  "
-            f"{one.snapshot or '?'}  {(one.system_digest or '?')[:12]}  {(one.commit or '?')[:12]}  "
-            f"proven {(one.proven or 'not')[:12]}"
+            f"{one.snapshot or '?'}  {(one.system_digest or '?')[:12]}  {(one.commit or '?')[:12]}  {proven}"
         )
         click.echo(line)
         for finding in one.findings:
@@ -192,9 +167,22 @@ def print_audit(audit: Audit, *, everything: bool) -> None:
             click.echo(f"{region}  {finding.kind}: {finding.text}")
     for region, error in audit.failed.items():
         click.echo(f"{region}  does not answer: {error.why or error.what}")
-    proven = sum(one.proven is not None and one.proven == one.system_digest for one in audit.instances)
-    drifting = sum(bool(one.findings) for one in audit.instances)
-    click.echo(
-        f"{audit.fleet}: generation {audit.generation or 'none'}, {len(audit.instances)} instances, {proven} proven, "
-        f"{drifting} with findings{', a rollout is under way' if audit.moving else ''}"
+    click.echo(audit_sum(audit))
+
+
+def audit_sum(audit: Audit) -> str:
+    """An audit in a line."""
+    from invar.fleet.drift import age_text
+
+    drifting = sum(one.drift for one in audit.instances)
+    if audit.proven is None:
+        proven = "none asked what it runs"
+    else:
+        oldest = max((one.proof_age for one in audit.instances if one.proof_age is not None), default=None)
+        proven = f"{audit.proven} proven" + ("" if oldest is None else f" (the oldest proof {age_text(oldest)} ago)")
+        proven += f", {audit.unproven} unproven" if audit.unproven else ""
+    moving = ", a rollout is under way" if audit.moving else ""
+    return (
+        f"{audit.fleet}: generation {audit.generation or 'none'}, {len(audit.instances)} instances, {proven}, "
+        f"{drifting} with drift{moving}"
     )

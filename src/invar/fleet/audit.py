@@ -34,7 +34,8 @@ GONE = ("terminated", "shutting-down")
 class Audit:
     """One fleet's audit. `generation` is what the ledger says runs; `groups` has findings by region.
 
-    `failed` tells which regions did not answer: they count as drift, for nobody knows what runs there.
+    `failed` tells which regions did not answer: they count as drift, for nobody knows what runs there. `asked`: whether
+    instances were asked what they run.
     """
 
     fleet: str
@@ -43,11 +44,28 @@ class Audit:
     instances: tuple[Audited, ...]
     groups: dict[str, tuple[Finding, ...]]
     failed: dict[str, InvarError]
+    asked: bool = True
 
     @property
     def drift(self) -> bool:
-        """Whether anything is not as it should be."""
-        return bool(self.failed) or any(self.groups.values()) or any(one.findings for one in self.instances)
+        """Whether anything is known not to be as it should be, or a region does not tell."""
+        return bool(self.failed) or any(self.groups.values()) or any(one.drift for one in self.instances)
+
+    @property
+    def proven(self) -> int | None:
+        """How many instances prove the system of their image, today; None where none was asked."""
+        good = [one for one in self.instances if one.proven == one.system_digest is not None and not one.unproven]
+        return len(good) if self.asked else None
+
+    @property
+    def unproven(self) -> int:
+        """How many were asked, and nothing of today tells what they run."""
+        return sum(one.unproven for one in self.instances)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is left to look after: no drift, and nobody unproven that was asked."""
+        return not self.drift and not self.unproven
 
     def to_data(self) -> dict[str, Any]:
         """As `--json` tells it."""
@@ -56,6 +74,9 @@ class Audit:
             "generation": self.generation,
             "moving": self.moving,
             "drift": self.drift,
+            "asked": self.asked,
+            "proven": self.proven,
+            "unproven": self.unproven,
             "instances": plain(self.instances),
             "groups": plain(self.groups),
             "failed": {region: error.what for region, error in self.failed.items()},
@@ -83,6 +104,7 @@ def audit_fleet(
         instances=tuple(one for found, _ in outcomes.done.values() for one in found),
         groups={region: findings for region, (_, findings) in outcomes.done.items() if findings},
         failed=outcomes.failed,
+        asked=ask,
     )
 
 
@@ -171,6 +193,7 @@ def _expected(spec: FleetSpec, region: str, history: History, data: dict[str, di
         {one.version: data[one.version] for one in deployments if one.version in data},
         spec.health,
         entries[0].terms.parameters,
+        spec.audit,
     )
 
 

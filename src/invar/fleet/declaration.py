@@ -42,7 +42,7 @@ def load_fleets(
     if not source.is_file():
         raise InvarError(
             f"there is no {FILE} at {place}",
-            hint="name a fleet.nix, or a directory that has one; docs/fleet.md shows how to write it",
+            hint="name a fleet.nix, or a directory that has one (docs/fleet.md)",
             exit_code=ExitCode.USAGE,
         )
     with report.stage("evaluate the fleets"):
@@ -150,7 +150,7 @@ def _decoded(name: str, values: Mapping[str, Any]) -> FleetSpec:
     """The record: options' names as Python writes them."""
     fields = {**_snake(values), "name": name}
     fields["regions"] = {region: _snake(own) for region, own in values["regions"].items()}
-    for group in ("spot", "health", "rollout"):
+    for group in ("spot", "health", "rollout", "audit"):
         fields[group] = _snake(values[group])
     window = values["rollout"]["window"]
     if window is not None:

@@ -14,10 +14,10 @@ from invar.core.canonical import digest
 from invar.fleet.launch import DESCRIPTION
 from invar.fleet.ledger import Deployment, History
 from invar.fleet.rollout_decision import REFRESHING, is_held, runs
-from invar.fleet.spec import Health
+from invar.fleet.spec import AuditPolicy, Health
 from invar.fleet.tags import COMMIT, SYSTEM
 from invar.fleet.verdict import judge
-from invar.system.proof import Proof
+from invar.system.proof import Proof, told_file, told_process
 
 DEFAULT_GROUP = "default"
 """The name of every network's security group for instances that are given none."""
@@ -26,6 +26,10 @@ Kind = Literal[
     "image",
     "generation",
     "proof",
+    "unproven",
+    "process",
+    "session",
+    "file",
     "health",
     "security group",
     "user data",
@@ -56,6 +60,7 @@ class Expected:
     data: Mapping[str, Mapping[str, Any]]
     health: Health
     parameters: bool
+    audit: AuditPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Audited:
     """One instance: where it came from, what it proves, and what is wrong with it.
 
     `generation` is the fleet's whose image it runs. `proven` is the digest that it shows itself, None where it gave no
-    answer (or was not asked).
+    answer (or was not asked); `proof_age` how many seconds ago, None where the proof does not tell.
     """
 
     region: str
@@ -75,7 +80,18 @@ class Audited:
     commit: str | None
     generation: int | None
     proven: str | None
+    proof_age: float | None
     findings: tuple[Finding, ...]
+
+    @property
+    def drift(self) -> bool:
+        """Whether anything is known not to be as it should be. That it is not proven alone is none."""
+        return any(one.kind != "unproven" for one in self.findings)
+
+    @property
+    def unproven(self) -> bool:
+        """Whether it was asked what it runs, and nothing of today tells."""
+        return any(one.kind == "unproven" for one in self.findings)
 
 
 def audited(
@@ -98,6 +114,7 @@ def audited(
         findings += _launch(instance, member, expected, history)
         if asked:
             findings += _proof(instance, expected, proof, now)
+            findings += _manual(proof, expected.audit)
             findings += _user_data(instance, member, expected, user_data)
         findings += _attachments(instance, member, expected)
     if member is not None and not member.healthy:
@@ -115,6 +132,7 @@ def audited(
         commit=image.tags.get(COMMIT) if image else None,
         generation=generation_with(history, instance.region, instance.image),
         proven=shown,
+        proof_age=age_of(proof, now),
         findings=tuple(findings),
     )
 
@@ -178,11 +196,42 @@ def _proof(instance: InstanceRecord, expected: Expected, proof: Proof | None, no
     wanted = expected.digests.get(instance.image)
     if wanted is None:
         wanted = next(iter(expected.digests.values()), "")
-    verdict = judge(
-        proof, instance.id, wanted, expected.health, parameters=expected.parameters, age=now - instance.launched
-    )
+    launched = now - instance.launched
+    if proof is None:
+        if launched > expected.health.within:
+            where = "its console has none" if expected.health.proof == "console" else "it does not answer"
+            yield Finding("unproven", f"no proof of what it runs: {where}")
+        return
+    verdict = judge(proof, instance.id, wanted, expected.health, parameters=expected.parameters, age=launched)
     if verdict.standing == "failed":
         yield Finding("proof", verdict.why)
+    age, most = age_of(proof, now), expected.audit.max_age
+    if age is not None and most is not None and age > most:
+        yield Finding("unproven", f"its last proof is {age_text(age)} old")
+
+
+def _manual(proof: Proof | None, policy: AuditPolicy) -> Iterator[Finding]:
+    """What somebody did on the instance, by its proof."""
+    for process in (proof.processes if proof else None) or ():
+        if process.kind == "session" and policy.sessions:
+            continue
+        yield Finding("session" if process.kind == "session" else "process", told_process(process))
+    for file in (proof.files if proof else None) or ():
+        if file.state not in ("kept", "new"):
+            yield Finding("file", told_file(file))
+
+
+def age_of(proof: Proof | None, now: float) -> float | None:
+    """How long ago a proof was gathered, in seconds; None where it does not tell. Clocks may differ a little."""
+    return None if proof is None or proof.time is None else max(0.0, now - proof.time)
+
+
+def age_text(seconds: float) -> str:
+    """A time span for people: 50 s, 12 min, 3 h, 2 d."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _user_data(

@@ -15,7 +15,7 @@ from invar.aws.groups import GroupRecord, find_group
 from invar.aws.images import ImageRecord, describe_image
 from invar.aws.launch_templates import list_versions
 from invar.aws.refreshes import newest_refresh
-from invar.core.errors import InvarError
+from invar.core.errors import ExitCode, InvarError
 from invar.fleet.ledger import Deployment, Entry, History, Ledger, Mark, Standing, Terms, busy
 from invar.fleet.regions import everywhere
 from invar.fleet.rollout import go_on
@@ -36,6 +36,34 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """A group that somebody else declares and that was rolled out here, by its ledger in `region`."""
+
+    group: str
+    region: str
+
+    @property
+    def name(self) -> str:
+        """What its ledger is called."""
+        return f"terraform.{self.group}"
+
+    def ledger(self, cloud: Cloud) -> Ledger:
+        """Its ledger."""
+        return Ledger(cloud, self.region, self.name)
+
+    def history(self, cloud: Cloud) -> History:
+        """What its ledger has. Raises InvarError when there is none."""
+        found = self.ledger(cloud).history()
+        if not found.standings:
+            raise InvarError(
+                f"there is no ledger of {self.group} in {self.region}",
+                hint="a first `terraform apply` with invar_rollout makes it; name its ledger_region: GROUP:REGION",
+                exit_code=ExitCode.USAGE,
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class _Region:
     """What there is in one region: the group, and what the version to run holds."""
 
@@ -47,7 +75,7 @@ class _Region:
 
 def ledger_of(cloud: Cloud, region: str, group: str) -> Ledger:
     """The ledger of a group, in its home region."""
-    return Ledger(cloud, region, f"terraform.{group}")
+    return Moved(group, region).ledger(cloud)
 
 
 def begin_given(cloud: Cloud, ledger: Ledger, given: Given, who: str, now: float, digest: str | None) -> int | None:

@@ -97,6 +97,15 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditPolicy:
+    """What an audit takes as it is. `sessions`: that somebody is logged in. `max_age`: seconds for which a proof counts
+    after it was gathered, None: for ever."""
+
+    sessions: bool = False
+    max_age: int | None = 10800
+
+
+@dataclass(frozen=True, slots=True)
 class FleetSpec:
     """One fleet. `configuration` is the name of a published configuration."""
 
@@ -114,6 +123,7 @@ class FleetSpec:
     tags: dict[str, str]
     health: Health
     rollout: Policy
+    audit: AuditPolicy = AuditPolicy()
 
     @property
     def order(self) -> tuple[str, ...]:

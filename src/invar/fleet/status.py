@@ -9,6 +9,7 @@ from typing import Any
 from invar.aws.client import Cloud
 from invar.aws.groups import GroupRecord, find_group
 from invar.aws.refreshes import RefreshRecord, newest_refresh
+from invar.fleet.given import Moved
 from invar.fleet.ledger import History, Ledger, Standing
 from invar.fleet.regions import everywhere
 from invar.fleet.rollout_decision import is_held
@@ -54,20 +55,31 @@ class Status:
 
 def status_of(cloud: Cloud, spec: FleetSpec, ledger: Ledger) -> Status:
     """Look at the ledger and at every region: three calls a region. Raises InvarError without the ledger."""
-    history = ledger.history()
-    outcomes = everywhere(spec.order, lambda region: _look(cloud, spec, region, history))
+    return _status(cloud, spec.name, spec.group, spec.order, ledger.history(), "invar fleet apply makes it")
+
+
+def status_of_moved(cloud: Cloud, moved: Moved) -> Status:
+    """The same of a group that Terraform moves, in the regions of its last generation. Raises InvarError."""
+    history = moved.history(cloud)
+    newest = history.newest
+    order = newest.entry.terms.order if newest is not None else ()
+    return _status(cloud, moved.name, moved.group, order, history, "Terraform declares it")
+
+
+def _status(cloud: Cloud, name: str, group: str, order: tuple[str, ...], history: History, missing: str) -> Status:
+    outcomes = everywhere(order, lambda region: _look(cloud, group, region, history, missing))
     regions = [
         outcomes.done[region] if region in outcomes.done else RegionStatus(region, error=outcomes.failed[region].what)
-        for region in spec.order
+        for region in order
     ]
-    return Status(spec.name, history.current, history.newest, tuple(regions))
+    return Status(name, history.current, history.newest, tuple(regions))
 
 
-def _look(cloud: Cloud, spec: FleetSpec, region: str, history: History) -> RegionStatus:
-    group = find_group(cloud, region, spec.group)
+def _look(cloud: Cloud, name: str, region: str, history: History, missing: str) -> RegionStatus:
+    group = find_group(cloud, region, name)
     if group is None:
-        return RegionStatus(region, error="there is no group: invar fleet apply makes it")
-    refresh = newest_refresh(cloud, region, spec.group)
+        return RegionStatus(region, error=f"there is no group: {missing}")
+    refresh = newest_refresh(cloud, region, name)
     return RegionStatus(
         region,
         group.desired,

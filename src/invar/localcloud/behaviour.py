@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 TAG = "invar:fault"
+LISTS = ("failed_units", "strays", "sessions", "altered")
+"""Of a behaviour, what is several; in a tag with commas between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,9 @@ class Behaviour:
     `never_boots`: runs, but no service and no status check ever comes up. `unhealthy_after`: its service stops
     answering. `impaired_after`: its EC2 status checks fail. `dies_after`: it switches itself off. `digest`: the system
     digest that its proof claims instead of its image's. `corrupted`: its proof shows a corrupted layer. `silent`: it
-    gives no proof. `failed_units`: systemd units that its proof names.
+    gives no proof. `failed_units`: systemd units that its proof names; `strays`: programs that run in no declared unit;
+    `sessions`: programs of somebody who is logged in; `altered`: immutable files that are not as declared.
+    `lost_after`: from then on its console has other things than proofs.
     """
 
     boot_seconds: float | None = None
@@ -29,6 +33,10 @@ class Behaviour:
     corrupted: bool = False
     silent: bool = False
     failed_units: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
+    lost_after: float | None = None
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Behaviour:
@@ -36,7 +44,7 @@ class Behaviour:
         known = {one.name for one in dataclasses.fields(cls)}
         if set(data) - known:
             raise ValueError(f"an instance has no {', '.join(sorted(set(data) - known))}; it has {', '.join(known)}")
-        fields: dict[str, Any] = {k: tuple(v) if k == "failed_units" else v for k, v in data.items()}
+        fields: dict[str, Any] = {k: tuple(v) if k in LISTS else v for k, v in data.items()}
         return cls(**fields)
 
     @classmethod
@@ -47,7 +55,7 @@ class Behaviour:
             name, equals, value = word.partition("=")
             if not equals:
                 data[name] = True
-            elif name == "failed_units":
+            elif name in LISTS:
                 data[name] = value.split(",")
             else:
                 data[name] = value if name == "digest" else float(value)

@@ -34,6 +34,7 @@ VERBS: dict[str, Verb] = {
     "init": Verb("take over EC2's metadata, apply user data (run by systemd)", "invar.machine.init:main", hidden=True),
     "secrets": Verb("fetch the declared secrets (run by systemd)", "invar.machine.secrets:main", hidden=True),
     "proof-http": Verb("answer one request (run by systemd)", "invar.machine.proof_http:main", hidden=True),
+    "immutable": Verb("put immutable state in its place (run by systemd)", "invar.machine.immutable:main", hidden=True),
     "boot-health": Verb("judge this boot (run by systemd)", "invar.machine.health:main", hidden=True),
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Event, Note, Report, Warned
-from invar.machine import active, boot_entries, boot_files, generations, state
+from invar.machine import active, boot_entries, boot_files, generations, immutable, state
 from invar.machine.generations import Generation
 from invar.machine.settings import read_settings
 
@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> int:
     with state.exclusively("boot health", wait=True):
         if not failures:
             mark_good(booted)
+            record_state(report)
             report.note(f"generation {booted.number} ({booted.digest[:12]}) is good")
             return ExitCode.DONE
         why = "; ".join(failures)
@@ -91,6 +92,14 @@ def mark_good(booted: Generation) -> None:
         if entry is not None and entry.on_trial:
             boot_entries.rename(entry, left=None)
     generations.mark(booted, "good")
+
+
+def record_state(report: Report) -> None:
+    """What is declared immutable and was never recorded is now as it is to stay. A good boot is one without it too."""
+    try:
+        immutable.record_new()
+    except InvarError as error:
+        report.warn(f"immutable state is not recorded: {error.what}")
 
 
 def give_up(number: int) -> None:

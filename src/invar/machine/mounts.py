@@ -100,10 +100,10 @@ def mounted_below(directory: Path) -> tuple[Path, ...]:
         place = Path(mount.place)
         if place != directory and place.is_relative_to(directory):
             places.setdefault(place, set()).add(mount.identity)
-    return tuple(place for place in sorted(places) if _mount_of(place) in places[place])
+    return tuple(place for place in sorted(places) if mount_of(place) in places[place])
 
 
-def _mount_of(place: Path) -> int | None:
+def mount_of(place: Path) -> int | None:
     """The identity of the mount that a path leads to (`mnt_id` of /proc/self/fdinfo, proc(5)); None: to nothing."""
     try:
         descriptor = os.open(place, os.O_PATH | os.O_CLOEXEC)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Report
-from invar.machine import active, checks, device_mapper, state
+from invar.machine import active, checks, device_mapper, immutable, processes, state
 from invar.machine.init import FOUND, say_on_console
 from invar.system.proof import CONSOLE_PREFIX, CheckProof, LayerProof, Proof, checked_nonce, lines_of
 
@@ -24,15 +26,18 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="invar proof",
         description="Tell what this machine runs: system digests, the layers as dm-verity has them, generation, checks "
-        "(each looked at once, now) and failed units.",
+        "(each looked at once, now), failed units, processes that are not declared, and immutable files.",
         epilog="example: invar proof --json --nonce 7f3a",
     )
     parser.add_argument("--nonce", help="text that the answer repeats: 1 to 128 letters, digits and ._~+/=-")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.add_argument("--announce", action="store_true", help="print it on the console of the machine")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.serve:
         return _serve()
+    if options.announce:
+        return _announce_again()
     proof = gather(checked_nonce(options.nonce))
     print(proof.to_json() if options.json else "\n".join(lines_of(proof)))
     return ExitCode.DONE
@@ -46,6 +51,7 @@ def gather(nonce: str | None = None, results: Sequence[CheckProof] | None = None
     if os.geteuid() != 0:
         raise InvarError("proof is root's to gather", hint="run `sudo invar proof`")
     now = active.active()
+    audited = immutable.declared()
     outcomes = checks.run_checks(checks.declared(), 0.0, Report()) if results is None else results
     return Proof(
         booted_digest=now.booted_digest,
@@ -61,12 +67,26 @@ def gather(nonce: str | None = None, results: Sequence[CheckProof] | None = None
         failed_units=checks.failed_units(),
         refused=state.refused(),
         nonce=nonce,
+        time=time.time(),
+        processes=processes.undeclared_processes(audited.programs),
+        files=immutable.compare(audited.immutable),
     )
 
 
 def announce(proof: Proof) -> None:
     """Print the proof on the serial console, where EC2 keeps it for whoever reads the console output."""
     say_on_console(CONSOLE_PREFIX + proof.to_json())
+
+
+def _announce_again() -> int:
+    """What the timer does. Immutable state that came to be since the boot is recorded, if all is well."""
+    proof = gather()
+    well = not proof.failed_units and all(check.state == "passed" for check in proof.checks)
+    if well and any(one.state == "new" for one in proof.files or ()):
+        immutable.record_new()
+        proof = replace(proof, files=immutable.compare(immutable.declared().immutable))
+    announce(proof)
+    return ExitCode.DONE
 
 
 def _serve() -> int:

@@ -80,6 +80,11 @@ let
           automaticRollback = option types.bool true "Whether a rollout that fails goes back to the generation before.";
           window = option (types.nullOr (types.submodule window)) null "When a rollout may begin. null: at any time.";
         };
+        audit = {
+          sessions = option types.bool false "Whether somebody may be logged in: else an audit names each session. What a session left behind is named either way.";
+          maxAge = option (types.nullOr types.ints.positive) 10800 ''
+            Seconds after which an instance whose last proof is older counts as unproven; instances prove themselves on their console each hour (`invar.proof.console.interval`). null: never.'';
+        };
       };
     };
 in

@@ -11,6 +11,7 @@
   ./config/users-groups.nix
   ./image/file-options.nix
   ./image/images.nix
+  ./invar/audit.nix
   ./invar/checks.nix
   ./invar/ignored.nix
   ./invar/immutable.nix
