@@ -35,6 +35,7 @@ NOT_COMPARED = frozenset(
         "fetchurl",
         "fetchTarball",
         "fetchGit",
+        "fetchMercurial",
         "fetchTree",
         "import",
         "scopedImport",

@@ -43,7 +43,7 @@ def test_url_and_attributes(url: str, attributes: dict[str, str | int | bool]) -
 
 
 @pytest.mark.parametrize(
-    "url", ["", "./x", "hg+https://localhost/x", "path://host/x", "github:only", "a/b/c/d", f"github:o/r/{REV}?ref=x"]
+    "url", ["", "./x", "bzr+https://localhost/x", "path://host/x", "github:only", "a/b/c/d", f"github:o/r/{REV}?ref=x"]
 )
 def test_what_is_no_input(url: str) -> None:
     with pytest.raises(NixError):

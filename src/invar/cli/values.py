@@ -12,7 +12,7 @@ from invar.cli.context import Session
 from invar.core.events import Report
 from invar.nix import Evaluator, NixError, Value, force, with_big_stack
 from invar.nix.features import read_features
-from invar.nix.fetching import DeferredFetcher, Fetcher
+from invar.nix.fetching import DeferredFetcher, Fetcher, TreeAttributes
 from invar.nix.selection import Style, select, shown, with_arguments
 from invar.system.faults import told
 
@@ -46,6 +46,11 @@ def plain_evaluator(
 
         return Fetchers(Store(session.home.store), session.home.cache, report, environment)
 
+    def flakes(evaluator: Evaluator, reference: TreeAttributes) -> Value:
+        from invar.flakes.get import FlakeGetter  # few expressions ask for a flake
+
+        return FlakeGetter(report, environment)(evaluator, reference)
+
     return Evaluator(
         cache_dir=session.home.code,
         search_path=[*settings.search_path, *named],
@@ -55,6 +60,7 @@ def plain_evaluator(
         features=read_features(settings.features),
         fetcher=DeferredFetcher(fetcher),
         fetch_unlocked=settings.impure,
+        flakes=flakes,
         on_warn=report.warn,
         on_trace=lambda text: report.note(f"trace: {text}"),
     )

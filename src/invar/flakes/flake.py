@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Report
+from invar.flakes.get import FlakeGetter
 from invar.flakes.inputs import Sources
 from invar.flakes.lockfile import LOCK_FILE, Inputs, lock_text, read_lock_file
 from invar.flakes.locking import Locker, Place, Wishes, unknown_updates
@@ -22,6 +23,7 @@ from invar.flakes.settings import Settings
 from invar.flakes.source import git, sources_of
 from invar.flakes.universe import DeferredUniverse
 from invar.nix import Evaluator, NixError, Thunk, with_big_stack
+from invar.nix.features import FLAKES
 from invar.nix.input_urls import format_input
 from invar.nixos.library import add_library
 from invar.nixos.objects import Objects
@@ -106,6 +108,8 @@ def open_flake(
         on_trace=report.note,
         on_warn=report.warn,
         fetcher=settings.fetcher,
+        features=(FLAKES,),
+        flakes=FlakeGetter(report, settings.environment),
     )
     evaluator.store_objects[library_prefix()] = provided_object("nixpkgs")
     objects = add_library(evaluator, universe, lib=f"{library_prefix()}/lib")

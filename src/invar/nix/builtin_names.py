@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from invar.nix.features import BUILTIN_FEATURES
 from invar.nix.signatures import SIGNATURES
 
 UNPREFIXED = frozenset(
@@ -16,7 +17,7 @@ UNPREFIXED = frozenset(
 NAMES = frozenset(
     {*SIGNATURES, *UNPREFIXED}
     | {
-        "flakeRefToString", "parseFlakeRef",
+        "fetchClosure", "flakeRefToString", "getFlake", "outputOf", "parseFlakeRef",
         "addDrvOutputDependencies", "appendContext", "convertHash", "currentSystem", "currentTime", "fetchurl",
         "filterSource", "findFile", "getEnv", "hashFile", "langVersion", "nixPath", "nixVersion", "path", "pathExists",
         "readDir", "readFile", "readFileType", "storeDir", "storePath", "toFile", "toPath", "toXML", "traceVerbose",
@@ -26,8 +27,10 @@ NAMES = frozenset(
 """Everything that Nix itself has in `builtins`, as far as it is here."""
 
 
-def builtin_behind(variable: str) -> str | None:
-    """The builtin that a variable not bound anywhere stands for."""
+def builtin_behind(variable: str, features: frozenset[str] = frozenset()) -> str | None:
+    """The builtin that a variable not bound anywhere stands for, with these experimental features."""
+    if BUILTIN_FEATURES.get(variable.removeprefix("__"), "") not in {"", *features}:
+        return None
     if variable in UNPREFIXED:
         return variable
     if variable.startswith("__") and variable[2:] in NAMES and variable[2:] not in UNPREFIXED:

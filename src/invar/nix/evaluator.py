@@ -11,7 +11,6 @@ from invar.nix.builtins.files import find_in
 from invar.nix.cache import CodeCache
 from invar.nix.coerce import coerce_to_string
 from invar.nix.errors import NixError, NixRestricted
-from invar.nix.features import SYNTAX_FEATURES
 from invar.nix.linker import link
 from invar.nix.operators import NUMBERS, add, canonical_path, extend_path
 from invar.nix.runtime import evaluate
@@ -23,10 +22,14 @@ from invar.nix.values import NixString, Path, Thunk, Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeAlias
 
     from invar.nix.compiled import Compiled
-    from invar.nix.fetching import Fetcher
+    from invar.nix.fetching import Fetcher, TreeAttributes
     from invar.nix.store_objects import StoreObject
+
+    FlakeReader: TypeAlias = Callable[["Evaluator", TreeAttributes], Value]
+    """From a flake's reference to its value, evaluated by the evaluator that asks."""
 
 SYSTEM = "x86_64-linux"
 STORE_DIR = "/nix/store"
@@ -48,7 +51,8 @@ class Evaluator:
     paths that are not under `allowed_roots` or the search path, and addresses that are not under `allowed_uris`.
     `extra_builtins` are reachable as `builtins.NAME`. `on_trace` and `on_warn` get the texts of `builtins.trace` and
     `builtins.warn`. `features` are names of Nix's experimental features (see `features.py`). `fetcher` gets what the
-    fetching builtins ask for; what has neither hash nor revision only with `fetch_unlocked`. `files_read` are the files
+    fetching builtins ask for; what has neither hash nor revision only with `fetch_unlocked`. `flakes` is what
+    `builtins.getFlake` asks for the value of a flake. `files_read` are the files
     that were imported or read so far; those that were copied into the store are in `store_objects`.
     """
 
@@ -69,12 +73,14 @@ class Evaluator:
         allowed_uris: Iterable[str] = (),
         fetcher: Fetcher | None = None,
         fetch_unlocked: bool = True,
+        flakes: FlakeReader | None = None,
     ) -> None:
         self.pure = pure
         self.restricted = restricted
         self.allowed_uris = tuple(allowed_uris)
         self._fetcher = fetcher
         self.fetch_unlocked = fetch_unlocked
+        self.flakes = flakes
         self.on_trace = on_trace
         self.on_warn = on_warn
         self.system = system
@@ -173,10 +179,12 @@ class Evaluator:
             from invar.nix.compiler import compile_source
             from invar.nix.lexer import Source
 
-            return compile_source(Source.of(name, text), builtin_behind, scoped=scoped, features=self.features)
+            def is_builtin(variable: str) -> str | None:
+                return builtin_behind(variable, self.features)
 
-        syntax = sorted(self.features & SYNTAX_FEATURES)
-        compiled = self._cache.get((text, *scoped, ",".join(syntax)), compiled_now)
+            return compile_source(Source.of(name, text), is_builtin, scoped=scoped, features=self.features)
+
+        compiled = self._cache.get((text, *scoped, ",".join(sorted(self.features))), compiled_now)
         return link(
             compiled,
             name=name,
@@ -205,6 +213,11 @@ class Evaluator:
             real = self._real_directories[directory] = os.path.realpath(directory)
         here = f"{real.rstrip('/')}/{name}"
         return os.path.realpath(here) if os.path.islink(here) else here  # noqa: PTH114
+
+    def allow(self, root: str) -> None:
+        """Let this evaluation read what is at or below `root` too."""
+        if self._roots is not None and root not in self._roots:
+            self._roots.append(root)
 
     def allowed_uri(self, uri: str) -> None:
         """Raise NixRestricted unless restricted evaluation may fetch from this address."""

@@ -8,14 +8,26 @@ if TYPE_CHECKING:
 
 PIPE_OPERATORS = "pipe-operators"
 NO_URL_LITERALS = "no-url-literals"
+FLAKES = "flakes"
+FETCH_CLOSURE = "fetch-closure"
+DYNAMIC_DERIVATIONS = "dynamic-derivations"
 
 SYNTAX_FEATURES = frozenset({PIPE_OPERATORS, NO_URL_LITERALS})
-"""Those that change what a text means or whether it is valid: all that change anything here.
+"""Those that change what a text means or whether it is valid."""
 
-`flakes`, `fetch-tree`, `nix-command` and the like are accepted and mean nothing: what they switch is always there.
-"""
+BUILTIN_FEATURES = {"getFlake": FLAKES, "fetchClosure": FETCH_CLOSURE, "outputOf": DYNAMIC_DERIVATIONS}
+"""Builtins that are there only with a feature. `fetch-tree`, `nix-command` and the like are accepted and mean nothing:
+what they switch is always there."""
+
+
+def feature_hint(builtin: str) -> str | None:
+    """What to do where a builtin is missing that a feature would bring."""
+    feature = BUILTIN_FEATURES.get(builtin)
+    if feature is None:
+        return None
+    return f"It belongs to the experimental feature '{feature}': '--extra-experimental-features {feature}'."
 
 
 def read_features(texts: Iterable[str]) -> frozenset[str]:
     """The features that the values of `experimental-features` settings name, those with an effect."""
-    return SYNTAX_FEATURES & {name for text in texts for name in text.split()}
+    return SYNTAX_FEATURES.union(BUILTIN_FEATURES.values()) & {name for text in texts for name in text.split()}

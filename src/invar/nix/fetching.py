@@ -15,7 +15,7 @@ from invar.nix.errors import NixEvalError
 TreeAttributes: TypeAlias = Mapping[str, str | int | bool]
 """What `fetchTree` is given and a flake's lock records: `type` ("git", "tarball" ...) and what that type needs."""
 
-LOCKED_BY_REVISION = frozenset({"git", "github", "gitlab", "sourcehut"})
+LOCKED_BY_REVISION = frozenset({"git", "hg", "github", "gitlab", "sourcehut"})
 
 
 class FetchError(NixEvalError):

@@ -43,6 +43,8 @@ def parse_input_url(url: str) -> dict[str, str | int | bool]:
         base = f"{transport}:" if plus else "git:"
         place = f"//{parts.netloc}{parts.path}" if parts.netloc or parts.path.startswith("/") else parts.path
         return {"type": "git", "url": f"{base}{place}", **_typed(query)}
+    if scheme == "hg" and plus:
+        return {"type": "hg", "url": f"{transport}://{parts.netloc}{parts.path}", **_typed(query)}
     kind = scheme if plus else "tarball" if parts.path.endswith(ARCHIVES) else "file"
     address = transport if plus else scheme
     if kind in ("tarball", "file") and address in ("http", "https", "file"):
@@ -67,6 +69,8 @@ def format_input(attributes: TreeAttributes) -> str:
     elif kind == "git":
         base = str(attributes["url"])
         base = base if base.startswith("git:") else f"git+{base}"
+    elif kind == "hg":
+        base = f"hg+{attributes['url']}"
     elif kind in FORGES:
         base = f"{kind}:{attributes['owner']}/{attributes['repo']}"
         tip = rest.pop("rev", None) or rest.pop("ref", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from invar.nix.features import BUILTIN_FEATURES
 from invar.nix.values import Primop, Value
 
 TYPE_CHECKING = False
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 DEFERRED: dict[str, dict[str, int]] = {
     "data": {"fromJSON": 1, "fromTOML": 1, "toJSON": 1, "toXML": 1, "toPath": 1},
     "derivation": {"derivation": 1, "derivationStrict": 1, "placeholder": 1},
-    "fetchers": {"fetchurl": 1, "fetchTarball": 1, "fetchGit": 1, "fetchTree": 1},
+    "experimental": {"fetchClosure": 1, "getFlake": 1, "outputOf": 2},
+    "fetchers": {"fetchurl": 1, "fetchTarball": 1, "fetchGit": 1, "fetchMercurial": 1, "fetchTree": 1},
     "flakerefs": {"parseFlakeRef": 1, "flakeRefToString": 1},
     "hashing": {"hashString": 2, "convertHash": 1},
     "regex": {"match": 2, "split": 2},
@@ -45,12 +47,14 @@ class Deferred:
 
 
 def deferred_builtins(evaluator: Evaluator) -> dict[str, Primop]:
-    """All of them, by name."""
+    """All of them, by name; those of experimental features where these are switched on."""
     made: dict[str, Primop] = {}
+    switched_on = {"", *evaluator.features}
     for file, names in DEFERRED.items():
         load = _Loader(file, evaluator)
         for name, arity in names.items():
-            made[name] = Primop(name, arity, Deferred(name, load))
+            if BUILTIN_FEATURES.get(name, "") in switched_on:
+                made[name] = Primop(name, arity, Deferred(name, load))
     return made
 
 

@@ -151,6 +151,8 @@ class DerivationBuilder:
         for element in context:
             if element.startswith("!"):
                 _, output, path = element.split("!", 2)
+                if path.startswith("!"):
+                    raise NixError("derivations that depend on an output of an output are not supported")
                 derivations[path] = derivations.get(path, frozenset()) | {output}
             elif element.startswith("="):
                 for path in self._closure(element[1:]):

@@ -72,6 +72,47 @@ def bound_builtins(evaluator: Evaluator) -> Registry:
         result.setdefault("revCount", 0)
         return result
 
+    @bound.add("fetchMercurial", 1)
+    def fetch_mercurial(arguments: Value) -> dict[str, Value]:
+        from invar.nix.input_urls import REVISION, format_input
+
+        given = whnf(arguments)
+        attributes: dict[str, str | int | bool] = {"type": "hg", "url": ""}
+        name = "source"
+        if isinstance(given, dict):
+            for key in sorted(given):
+                if key == "url":
+                    attributes["url"] = str(coerce_to_string(given[key]))
+                elif key == "rev":
+                    text = str(expect_plain(given[key]))
+                    attributes["rev" if REVISION.fullmatch(text) else "ref"] = text
+                elif key == "name":
+                    name = str(expect_plain(given[key]))
+                else:
+                    raise NixError(f"unsupported argument '{key}' to 'fetchMercurial'")
+            if not attributes["url"]:
+                raise NixError("'url' argument required")
+        else:
+            attributes["url"] = str(coerce_to_string(given))
+        address = str(attributes["url"])
+        evaluator.allowed_uri(address)
+        attributes["url"] = address if "://" in address else f"file://{address}"
+        if "rev" not in attributes and evaluator.pure:
+            raise NixRestricted("in pure evaluation mode, 'fetchMercurial' requires a Mercurial revision")
+        if "rev" not in attributes and not evaluator.fetch_unlocked:
+            raise NixRestricted(
+                f"'fetchMercurial' of '{format_input(attributes)}' may give something else tomorrow",
+                hint="Give 'rev', or evaluate with --impure.",
+            )
+        fetched = evaluator.fetcher.tree(attributes)
+        rev = str(fetched.locked.get("rev", NO_REVISION))
+        result: dict[str, Value] = {"outPath": stored(fetched, name), "rev": rev, "shortRev": rev[:12]}
+        if "ref" in fetched.locked:
+            result["branch"] = str(fetched.locked["ref"])
+        if "revCount" in fetched.locked:
+            result["revCount"] = int(fetched.locked["revCount"])
+        return result
+
     @bound.add("fetchTree", 1)
     def fetch_tree(arguments: Value) -> dict[str, Value]:
         from invar.nix.input_urls import git_url, parse_input_url

@@ -18,6 +18,7 @@ from invar.nix.input_urls import REVISION, format_input, git_url
 from invar.nix.nar import nar_sha256
 from invar.store.fetchers.archives import only_entry, unpack
 from invar.store.fetchers.git import Git, local_repository
+from invar.store.fetchers.mercurial import Mercurial
 from invar.store.fetchers.trees import add_file, add_tree, copy_entries, find_file, find_tree, workspace
 from invar.store.objects import Store
 from invar.store.proxies import read_proxies
@@ -38,8 +39,8 @@ class Fetchers:
     """An `invar.nix.fetching.Fetcher` over a store.
 
     What has a hash or a revision is fetched once; anything else every time it is asked of a new object of this class.
-    `cache` holds git mirrors. `report` is told what is fetched. `offline` refuses what is neither in the store nor on
-    this machine.
+    `cache` holds git mirrors and Mercurial clones. `report` is told what is fetched. `offline` refuses what is neither
+    in the store nor on this machine.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Fetchers:
         self.store = store
         self.report = report
         self.git = Git(cache / "git", environment)
+        self.mercurial = Mercurial(cache / "hg", environment)
         self._transport = Transport(proxies=read_proxies(environment))
         self._seen: dict[str, FetchedTree] = {}
 
@@ -171,6 +173,17 @@ class Fetchers:
             shown["revCount"] = commit.count
         return _locked(str(place), nar, shown)
 
+    def _hg(self, attributes: TreeAttributes) -> FetchedTree:
+        url = _text(attributes, "url")
+        if not is_local(attributes):
+            self.report.note(f"fetching {format_input(attributes)}")
+        clone, found = self.mercurial.revision(url, ref=_optional(attributes, "ref"), rev=_optional(attributes, "rev"))
+        with workspace(self.store, url) as work:
+            self.mercurial.export(clone, found.rev, work / "tree")
+            place, nar = add_tree(self.store, url, work / "tree", expected_nar(attributes))
+        known: Attributes = {"rev": found.rev, "ref": found.branch, "revCount": found.number}
+        return _locked(str(place), nar, {**attributes, **known})
+
     def _forge(self, attributes: TreeAttributes) -> FetchedTree:
         """github, gitlab and sourcehut: an archive of a revision by https."""
         rev = _optional(attributes, "rev")
@@ -202,6 +215,7 @@ _KINDS = {
     "tarball": Fetchers._tarball,
     "file": Fetchers._plain_file,
     "git": Fetchers._git,
+    "hg": Fetchers._hg,
     "github": Fetchers._forge,
     "gitlab": Fetchers._forge,
     "sourcehut": Fetchers._forge,
