@@ -29,15 +29,20 @@ def plan_lines(plan: Plan, *, full: bool) -> Iterator[str]:
 
 def _fleets(fleets: tuple[FleetPlan, ...]) -> Iterator[str]:
     for one in fleets:
+        if one.under_way is not None:
+            yield f"{one.fleet}  {one.under_way}: invar status shows it"
         if one.generation is None:
             yield f"{one.fleet}  runs nothing yet"
         elif one.rolls:
             counts = ", ".join(f"{count} in {region}" for region, count in one.instances.items())
-            yield f"{one.fleet}  generation {one.generation}: a rollout replaces {counts}"
+            why = "" if one.system_digest != one.after else ", for its fleet.nix asks for another launch template"
+            yield f"{one.fleet}  generation {one.generation}: a rollout replaces {counts}{why}"
         else:
             yield f"{one.fleet}  generation {one.generation} runs it already"
         for region, action in one.groups.items():
-            yield f"  {region}  invar fleet apply would {action} the group"
+            settings = one.settings.get(region, {})
+            listed = "; ".join(f"{name} {now} → {declared}" for name, (now, declared) in settings.items())
+            yield f"  {region}  invar fleet apply would {action} the group{f' ({listed})' if listed else ''}"
 
 
 def _first(plan: Plan) -> Iterator[str]:
