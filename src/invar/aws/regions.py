@@ -1,6 +1,8 @@
-"""The regions of an account."""
+"""The regions of an account, and those that AWS has at all."""
 
 from __future__ import annotations
+
+import functools
 
 from invar.aws.client import Cloud
 from invar.aws.errors import AWS_ERRORS, told
@@ -17,3 +19,19 @@ def enabled_regions(cloud: Cloud) -> list[str]:
     except AWS_ERRORS as error:
         raise told(error, f"ec2:DescribeRegions {region}") from error
     return sorted(one["RegionName"] for one in found)
+
+
+@functools.cache
+def known_regions() -> frozenset[str]:
+    """The regions of every partition that the installed botocore knows of; no call is made. Empty where it tells none."""
+    try:
+        from botocore.exceptions import DataNotFoundError
+        from botocore.loaders import Loader
+    except ImportError:
+        return frozenset()
+    try:
+        data = Loader().load_data("partitions")
+    except DataNotFoundError:
+        return frozenset()
+    regions = {region for partition in data["partitions"] for region in partition["regions"]}
+    return frozenset(region for region in regions if not region.endswith("-global"))

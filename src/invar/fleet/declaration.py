@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Report
+from invar.fleet.problems import problems
 from invar.fleet.spec import FleetSpec
 from invar.modules.evaluate import ConfigSet
 from invar.modules.native import native_builtins
@@ -22,8 +23,6 @@ from invar.system.options import Settings, settings_of
 from invar.system.user_data import check_size, parameters_document
 
 FILE = "fleet.nix"
-NAME = re.compile(r"[a-z][a-z0-9-]{0,49}")
-REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
 
 _PATH = "path:"
 NameOf = Callable[[Path], str]
@@ -49,7 +48,8 @@ def load_fleets(
         data, settings = with_big_stack(_evaluate, source, report, cache_dir, show_trace)
     found: dict[str, FleetSpec] = {}
     for name, values in data.items():
-        configuration = _configuration(values["configuration"], source, name_of)
+        where = _where(name, "configuration", settings, source)
+        configuration = _configuration(values["configuration"], source, where, name_of)
         spec = _decoded(name, {**values, "configuration": configuration})
         for path, problem, hint in problems(spec):
             raise InvarError(problem, where=_where(name, path, settings, source), hint=hint)
@@ -70,41 +70,6 @@ def chosen(fleets: Mapping[str, FleetSpec], names: tuple[str, ...]) -> list[Flee
                 exit_code=ExitCode.USAGE,
             )
     return [fleets[name] for name in names or sorted(fleets)]
-
-
-def problems(spec: FleetSpec) -> Iterator[tuple[str, str, str | None]]:
-    """What is wrong with a fleet as a whole: (option, problem, hint). Pure."""
-    if not NAME.fullmatch(spec.name):
-        yield "", f"{spec.name!r} cannot be a fleet's name", "lower-case letters, digits and -, 50 at most"
-    if not spec.regions:
-        yield "regions", "the fleet has no region", 'regions.eu-west-1.subnets = [ "subnet-..." ];'
-    for region in (*spec.regions, *spec.rollout.regions, *filter(None, [spec.ledger_region])):
-        if not REGION.fullmatch(region):
-            yield "regions", f"{region!r} is no region", "they look like eu-west-1"
-    for region in spec.rollout.regions:
-        if region not in spec.regions:
-            yield "rollout.regions", f"the fleet is not in {region}", f"it is in {', '.join(spec.regions)}"
-    for region, own in spec.regions.items():
-        if bool(own.subnets) == bool(own.zones):
-            yield f"regions.{region}", f"{region} needs subnets, or else zones", "one of the two"
-        size = spec.size(region)
-        if not size.min <= (size.min if size.desired is None else size.desired) <= size.max:
-            wanted = "" if size.desired is None else f", desired {size.desired}"
-            option = f"regions.{region}" if any(x is not None for x in (own.min, own.desired, own.max)) else "min"
-            yield option, f"in {region} min is {size.min}{wanted}, max {size.max}", "min ≤ desired ≤ max"
-    if spec.health.type == "ELB" and not any(own.target_groups for own in spec.regions.values()):
-        yield "health.type", "health is the load balancer's, but there is no target group", "regions.NAME.targetGroups"
-    yield from _rollout_problems(spec)
-
-
-def _rollout_problems(spec: FleetSpec) -> Iterator[tuple[str, str, str | None]]:
-    policy = spec.rollout
-    if list(policy.waves) != sorted(set(policy.waves)) or (policy.waves and policy.waves[0] <= policy.canary):
-        yield "rollout.waves", "waves ascend, and come after the canary", None
-    if policy.max_healthy - policy.min_healthy > 100:
-        yield "rollout.minHealthy", "maxHealthy is more than 100 above minHealthy", "EC2 does not take that"
-    if policy.max_healthy == 100 and policy.min_healthy == 100:
-        yield "rollout.maxHealthy", "with both at 100 % nothing could be replaced", "raise maxHealthy: 110"
 
 
 def _evaluate(
@@ -140,10 +105,19 @@ def _without_paths(value: Any) -> Any:
     return [_without_paths(item) for item in value] if isinstance(value, list) else value
 
 
-def _configuration(value: str | None, source: Path, name_of: NameOf) -> str:
-    if value is None:
-        return name_of(source.parent)
-    return name_of(Path(value.removeprefix(_PATH))) if value.startswith(_PATH) else value
+def _configuration(value: str | None, source: Path, where: str, name_of: NameOf) -> str:
+    """The name of a fleet's configuration: as it is written, or that of the one that is meant by a path."""
+    if value is not None and not value.startswith(_PATH):
+        return value
+    path = source.parent if value is None else Path(value.removeprefix(_PATH))
+    beside = [path / name for name in ("configuration.nix", "flake.nix")] if path.is_dir() else [path]
+    if not any(one.exists() for one in beside):
+        raise InvarError(
+            f"there is no configuration at {path}" + ("" if value is None else ", which the fleet runs"),
+            where=where,
+            hint="set configuration to a path, or to the name of a published configuration (invar images)",
+        )
+    return name_of(path)
 
 
 def _decoded(name: str, values: Mapping[str, Any]) -> FleetSpec:

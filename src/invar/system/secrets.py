@@ -14,7 +14,7 @@ PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("an age key", re.compile(r"\bAGE-SECRET-KEY-(?:PQ-)?1[0-9A-Z]{20,}")),
     (
         "a private key of WireGuard",
-        re.compile(r"^\s*PrivateKey\s*=\s*[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=\s*$", re.MULTILINE),
+        re.compile(r"^[ \t]*PrivateKey\s*=\s*[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=\s*$", re.MULTILINE),
     ),
     ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
     (
@@ -36,7 +36,8 @@ _SECRET_NAME = re.compile(
 )
 _HARMLESS_NAME = re.compile(r"(?:files?|paths?|command|authentication|enable|length)\Z|needs", re.IGNORECASE)
 _ASSIGNMENT = re.compile(
-    r"(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|secret|credential|token|api[_-]?key)[\w.-]*)"
+    # Without the look behind, a long word is tried from each of its letters.
+    r"(?P<name>(?<![\w.-])[\w.-]*(?:passw(?:or)?d|passphrase|secret|credential|token|api[_-]?key)[\w.-]*)"
     r"(?P<between>\s*[=:]\s*[\"']?)(?P<value>[^\s\"',;]+)",
     re.IGNORECASE,
 )
