@@ -114,7 +114,7 @@ def test_a_plan_tells_what_a_rollout_and_fleet_apply_then_do(
     succeed("publish", project, *to, home=home)
     succeed("fleet", "apply", "-f", project, "--fleet", "web", *there, home=home)
     assert planned(0)["generation"] == 1
-    assert not planned(0, "--no-build")["rolls"]  # not built, but nothing of it differs
+    assert planned(3, "--no-build")["rolls"]  # what is not built is planned as if it were new
 
     write(most=9)
     fleet = planned()

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from command import invar, succeed
 from invar.core.home import Home
-from invar.system.proof import DEFAULT_PORT, Proof
+from invar.system.proof import DEFAULT_PORT, ProcessProof, Proof
 from invar.system.user_data import (
     PublicKey,
     Signature,
@@ -126,6 +126,12 @@ def cache(home: Home, node: Node, project: Path) -> Iterator[Cache]:
         yield Cache(server, directory, exported[0]["system_digest"], other, exported[1]["system_digest"])
 
 
+def undeclared(proof: Proof) -> list[ProcessProof]:
+    """What the proof names, but for sessions: the tests come by ssh."""
+    assert proof.processes is not None
+    return [one for one in proof.processes if one.kind != "session"]
+
+
 def running(home: Home, project: Path, user_data: Path, name: str) -> Iterator[Node]:
     ports = ("--port", "80", "--port", str(DEFAULT_PORT))
     started = succeed(
@@ -146,6 +152,7 @@ def test_gzipped_parameters_are_applied_at_the_first_boot(node: Node) -> None:
     assert {layer.state for layer in proof.layers} == {"verified"}
     assert [(check.name, check.state) for check in proof.checks] == [("page", "passed")]
     assert proof.refused is None and proof.failed_units == ()
+    assert undeclared(proof) == [] and proof.files == ()
     assert f"invar: the user data is applied: generation 2, {proof.active_digest}" in node.console()
     shown = Proof.from_json(succeed("proof", node.name, "--console", "--json", home=node.home).out, where="console")
     assert (shown.active_digest, shown.boot_id) == (proof.active_digest, proof.boot_id)
@@ -297,6 +304,7 @@ def test_a_configuration_of_other_packages_is_fetched_and_started_by_a_soft_rebo
     proof = node.proof()
     assert node.page() == "role with jq" and node.run("jq --version").code == 0
     assert (proof.active_digest, proof.refused, proof.failed_units) == (cache.other_digest, None, ())
+    assert undeclared(proof) == []
     assert (proof.booted_digest, proof.boot_id) == (before.booted_digest, before.boot_id)
     assert {layer.state for layer in proof.layers} == {"verified"}
     assert {check.state for check in proof.checks} == {"passed"}
@@ -309,6 +317,7 @@ def test_the_next_boot_takes_it_too(node: Node, cache: Cache) -> None:
     proof = node.proof()
     assert (proof.booted_digest, proof.active_digest, proof.refused) == (cache.other_digest, cache.other_digest, None)
     assert node.run("jq --version").code == 0
+    assert undeclared(proof) == []
 
 
 @pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots twice more")

@@ -23,7 +23,7 @@ def enabled_regions(cloud: Cloud) -> list[str]:
 
 @functools.cache
 def known_regions() -> frozenset[str]:
-    """The regions of every partition that the installed botocore knows of, without a call; empty where it tells none."""
+    """The regions of every partition that the installed botocore knows of, without a call; else empty."""
     try:
         from botocore.exceptions import DataNotFoundError
         from botocore.loaders import Loader

@@ -78,7 +78,7 @@ def plan(
                 cloud,
                 Path(str(place).partition("#")[0]),
                 found.new.configuration,
-                found.system_digest,
+                found.new.system_digest,
                 lambda path: native.evaluate(native.project(path)).system.name,
                 report,
                 cache_dir=session.home.code,

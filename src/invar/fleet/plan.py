@@ -64,13 +64,6 @@ class Plan:
     fleets: tuple[FleetPlan, ...] = ()
 
     @property
-    def system_digest(self) -> str | None:
-        """Of the planned system; one that is not built is the one before if nothing of it differs."""
-        if self.new.system_digest is None and self.comparison is not None and not self.comparison.differs:
-            return self.comparison.old.system_digest
-        return self.new.system_digest
-
-    @property
     def changes(self) -> bool:
         """Whether anything would."""
         differs = self.comparison is None or self.comparison.differs or any(one.changes for one in self.fleets)

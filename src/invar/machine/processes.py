@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ BY_HAND = (
 
 LISTED = 32
 """Kinds of undeclared processes that a proof lists at most: it has to fit on a console many times over."""
+SECOND_LOOK = 1.0
+"""Seconds after which what seemed undeclared is looked at again."""
 PIDS = 4
 """Numbers that are told of each."""
 
@@ -68,11 +71,13 @@ def undeclared_processes(allowed: Sequence[str] = ()) -> tuple[ProcessProof, ...
     Raises InvarError when systemd does not answer.
     """
     sealed = Sealed()
-    running = read_processes(sealed)
-    names = sorted({unit for one in running if (unit := unit_of(one.group)) and not _of_user(one.group)})
-    units = read_units(names)
-    asker = ancestry(running, os.getpid())
-    found = [*judge(running, units, lambda path: sealed.holds(Path(path)), allowed, asker)]
+    found = _look(sealed, read_processes(sealed), allowed)
+    if any(one.kind != "session" for one in found):
+        # A process that was about to end with its session, or to become something else, is gone by now.
+        before = read_processes(sealed)
+        time.sleep(SECOND_LOOK)
+        after = set(read_processes(sealed))
+        found = _look(sealed, [one for one in before if one in after], allowed)
     listed = {one.unit for one in found}
     found += [one for one in idle_units(BY_HAND) if one.unit not in listed]
     if len(found) > LISTED:
@@ -80,6 +85,12 @@ def undeclared_processes(allowed: Sequence[str] = ()) -> tuple[ProcessProof, ...
         count = sum(one.count for one in rest)
         found = [*found[: LISTED - 1], ProcessProof("undeclared", "", "", (), count, f"and {len(rest)} more kinds")]
     return tuple(found)
+
+
+def _look(sealed: Sealed, running: Sequence[Process], allowed: Sequence[str]) -> list[ProcessProof]:
+    names = sorted({unit for one in running if (unit := unit_of(one.group)) and not _of_user(one.group)})
+    asker = ancestry(running, os.getpid())
+    return judge(running, read_units(names), lambda path: sealed.holds(Path(path)), allowed, asker)
 
 
 def judge(
