@@ -30,6 +30,15 @@ in
         invar.userData.trustedKeys has keys; without keys it is the word of the cache that counts, and plain http is not believed.
       '';
     };
+    cache.s3Endpoint = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "https://bucket.vpce-0123.s3.eu-central-1.vpce.amazonaws.com";
+      description = ''
+        Where buckets among the build caches are read, a VPC endpoint for example; the bucket's name is the first part of the path
+        there. null is AWS's own address in the instance's region, or in the bucket's.
+      '';
+    };
     boot.tries = mkOption {
       type = types.ints.between 1 9;
       default = 3;
@@ -48,6 +57,7 @@ in
       boot_tries = cfg.boot.tries;
       boot_deadline = cfg.boot.deadline;
       caches = cfg.cache.url;
+      s3_endpoint = cfg.cache.s3Endpoint;
     };
     # systemd leaves the mounts below /run behind in a soft-reboot (src/invar/machine/soft_reboot.py): those of the layers come back.
     systemd.services.invar-layers = {
