@@ -9,11 +9,15 @@ from invar.machine import state
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`boot_deadline` is in seconds; `caches` are addresses of build caches, in the order in which they are asked, and
-    `s3_endpoint` is where those in buckets are, if not at AWS's own address."""
+    """`boot_deadline` and `boot_hang` are in seconds.
+
+    `caches` are addresses of build caches, in the order in which they are asked, and `s3_endpoint` is where those in
+    buckets are, if not at AWS's own address.
+    """
 
     boot_tries: int
     boot_deadline: int
+    boot_hang: int
     caches: tuple[str, ...] = ()
     s3_endpoint: str | None = None
 
@@ -21,4 +25,10 @@ class Settings:
 def read_settings() -> Settings:
     """The active system's settings. Raises InvarError when there are none."""
     data = state.read_json(state.SETTINGS)
-    return Settings(data["boot_tries"], data["boot_deadline"], tuple(data.get("caches", ())), data.get("s3_endpoint"))
+    return Settings(
+        data["boot_tries"],
+        data["boot_deadline"],
+        data.get("boot_hang", 600),
+        tuple(data.get("caches", ())),
+        data.get("s3_endpoint"),
+    )

@@ -49,6 +49,14 @@ in
       default = 300;
       description = "How long the checks may take to pass after a boot, in seconds. A new generation that takes longer has failed.";
     };
+    boot.hang = mkOption {
+      type = types.ints.positive;
+      default = 600;
+      description = ''
+        How long a boot or a soft-reboot may take until its checks begin, in seconds. One that takes longer hangs: the machine is
+        restarted.
+      '';
+    };
   };
 
   config = lib.mkIf cfg.machine.enable {
@@ -56,6 +64,7 @@ in
     environment.etc."invar/machine.json".text = builtins.toJSON {
       boot_tries = cfg.boot.tries;
       boot_deadline = cfg.boot.deadline;
+      boot_hang = cfg.boot.hang;
       caches = cfg.cache.url;
       s3_endpoint = cfg.cache.s3Endpoint;
     };
@@ -92,15 +101,41 @@ in
       ];
       conflicts = [ "shutdown.target" ];
       before = [ "shutdown.target" ];
-      # Without default dependencies a target does not wait for what it wants.
-      unitConfig.DefaultDependencies = false;
+      unitConfig = {
+        # Without default dependencies a target does not wait for what it wants.
+        DefaultDependencies = false;
+        # From the boot's first moment on, whatever it waits for: a boot that comes to no verdict is restarted.
+        JobTimeoutSec = cfg.boot.hang + cfg.boot.deadline;
+        JobTimeoutAction = "reboot-force";
+      };
       restartIfChanged = false;
       serviceConfig = {
         Type = "oneshot";
         RemainAfterExit = true;
         ExecStart = "/usr/bin/invar boot-health";
-        TimeoutStartSec = cfg.boot.deadline + 120;
+        TimeoutStartSec = "infinity";
       };
+    };
+    # src/invar/machine/deadline.py
+    systemd.services.invar-deadline = {
+      description = "Resets the machine if a soft-reboot hangs";
+      restartIfChanged = false;
+      unitConfig = {
+        DefaultDependencies = false;
+        IgnoreOnIsolate = true;
+        SurviveFinalKillSignal = true;
+        X-StopOnRemoval = false;
+      };
+      serviceConfig = {
+        Type = "notify";
+        ExecStart = "/usr/bin/invar deadline";
+      };
+    };
+    # A PID 1 that crashes restarts the machine, and so does one that hangs: EC2 has no watchdog device, the kernel has one of its own.
+    boot.kernelModules = [ "softdog" ];
+    systemd.settings.Manager = {
+      CrashAction = lib.mkDefault "reboot";
+      RuntimeWatchdogSec = lib.mkDefault "3min";
     };
   };
 }
