@@ -74,7 +74,7 @@ def settle_entries(booted: Generation, report: Report) -> bool:
             found = known.get(entry.number)
             if entry.number == booted.number:
                 trial = entry.on_trial
-            elif found is not None and entry.left == 0 and entry.done and found.state == "new":
+            elif found is not None and entry.left == 0 and entry.done and found.state != "failed":
                 generations.mark(found, "failed")
                 told = (
                     f"generation {entry.number} did not come up in {entry.done} tries: "
