@@ -1,77 +1,140 @@
-"""How long a live switch takes, on a running machine: `invar run DIR --detach`, then this with the machine's name.
+"""How long a switch takes on a booted machine: live, by a soft-reboot, by a reboot. `python bench/switch.py` does it all.
 
-Medians of wall seconds by stage, as `invar switch --json` tells them, beside the restart that a switch saves.
+Starts a machine of DIR (default: the tests' node), builds the same system with one package more into a build cache, and
+switches to and fro. Prints medians of wall seconds, as `invar switch --json` tells them and as seen from outside: from
+the command until the checks of the system that was switched to have passed.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import http.server
 import json
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 
+NODE = Path(__file__).parent.parent / "tests/machine/node"
+HOST = "169.255.0.1"
+"""This computer, as a local machine sees it."""
+OTHER = """{ pkgs, ... }:
+{ imports = [ ./configuration.nix ]; environment.systemPackages = [ pkgs.jq ]; environment.etc.bench.text = "other"; }
+"""
 EDIT = """
-rm -rf /run/bench && cp -r /etc/invar/configuration /run/bench
-entry=$(python3 -c 'import json; print(json.load(open("/etc/invar/image.json"))["entry"])')
+rm -rf /var/lib/bench && cp -r /etc/invar/configuration /var/lib/bench
 for n in 1 2; do
-    printf '{ imports = [ ./%s ]; environment.etc.bench.text = "%s"; }' "$entry" "$n" > /run/bench/bench-$n.nix
+    printf '{ imports = [ ./configuration.nix ]; environment.etc.bench.text = "%s"; }' "$n" > /var/lib/bench/bench-$n.nix
 done
 """
+STATE = "cat /proc/sys/kernel/random/boot_id; systemctl show -P SoftRebootsCount; systemctl is-active invar-boot-health"
+
+
+def invar(*arguments: str | Path) -> str:
+    """Run the command; its output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "invar", *map(str, arguments)], stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"invar {' '.join(map(str, arguments))} failed")
+    return done.stdout
 
 
 def inside(machine: str, command: str) -> str:
     """A shell line on the machine, as root; what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "invar", "ssh", machine, command], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise SystemExit(f"{command!r} failed on {machine}: {done.stderr or done.stdout}")
-    return done.stdout
+    return invar("ssh", machine, command)
 
 
-def restart(machine: str) -> float:
-    """Seconds from asking for a restart until the boot was judged good."""
-    before = inside(machine, "cat /proc/sys/kernel/random/boot_id")
+def restarted(machine: str, command: str) -> float:
+    """Seconds from a command that restarts the machine, one way or the other, until the new start was judged good."""
+    before = inside(machine, STATE).split()[:2]
     started = time.monotonic()
-    inside(machine, "systemctl --no-block reboot")
+    subprocess.run([sys.executable, "-m", "invar", "ssh", machine, command], capture_output=True, check=False)
     while True:
         done = subprocess.run(
-            [
-                *(sys.executable, "-m", "invar", "ssh", machine),
-                "cat /proc/sys/kernel/random/boot_id; systemctl is-active invar-boot-health",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
+            [sys.executable, "-m", "invar", "ssh", machine, STATE], capture_output=True, text=True, check=False
         )
-        if done.stdout.endswith("active\n") and not done.stdout.startswith(before) and "inactive" not in done.stdout:
+        words = done.stdout.split()
+        if len(words) == 3 and words[:2] != before and words[2] == "active":
             return time.monotonic() - started
         time.sleep(0.5)
+
+
+def live_switches(machine: str, times: int) -> dict[str, list[float]]:
+    """Seconds by stage."""
+    rows: dict[str, list[float]] = {}
+    for number in range(2 * times + 2):
+        started = time.monotonic()
+        done = json.loads(inside(machine, f"invar switch --json /var/lib/bench/bench-{number % 2 + 1}.nix"))
+        if number < 2:
+            continue  # the first two make their generations and fill the caches
+        for stage, seconds in done["seconds"].items():
+            rows.setdefault(stage, []).append(seconds)
+        rows.setdefault("live switch", []).append(time.monotonic() - started)
+    return rows
+
+
+def repeated(times: int, measure: Callable[[], float]) -> list[float]:
+    return [measure() for _ in range(times)]
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("machine")
+    parser.add_argument("directory", type=Path, nargs="?", default=NODE)
     parser.add_argument("--times", type=int, default=5)
-    parser.add_argument("--restart", action="store_true", help="measure a restart too")
+    parser.add_argument("--restarts", type=int, default=3)
     options = parser.parse_args()
-    inside(options.machine, EDIT)
-    rows: dict[str, list[float]] = {}
-    for number in range(2 * options.times + 2):
-        started = time.monotonic()
-        done = json.loads(inside(options.machine, f"invar switch --json /run/bench/bench-{number % 2 + 1}.nix"))
-        if number < 2:
-            continue  # the first two make their generations and fill the caches
-        for stage, seconds in done["seconds"].items():
-            rows.setdefault(stage, []).append(seconds)
-        rows.setdefault("all, as seen through ssh", []).append(time.monotonic() - started)
-    for stage, seconds in rows.items():
-        print(f"{stage:<28}{statistics.median(seconds):8.2f} s")
-    if options.restart:
-        print(f"{'a restart, for comparison':<28}{restart(options.machine):8.2f} s")
+    with tempfile.TemporaryDirectory() as temporary:
+        project, cache = Path(temporary) / "project", Path(temporary) / "cache"
+        shutil.copytree(options.directory, project)
+        (project / "other.nix").write_text(OTHER)
+        machine = json.loads(invar("run", project, "--detach", "--name", "bench-switch", "--json"))["name"]
+        try:
+            measure(machine, project, cache, options.times, options.restarts)
+        finally:
+            invar("stop", "--force", machine)
+
+
+def measure(machine: str, project: Path, cache: Path, times: int, restarts: int) -> None:
+    invar("lock", project / "other.nix")
+    digest = json.loads(invar("cache", "export", cache, project / "other.nix", "--json"))["system_digest"]
+    files = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(cache))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), files)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    while inside(machine, "systemctl is-active invar-boot-health || true").strip() != "active":
+        time.sleep(1)
+    inside(machine, EDIT)
+    rows = live_switches(machine, times)
+    stages = {name: statistics.median(seconds) for name, seconds in rows.items()}
+    table = {"live switch": stages.pop("live switch")}
+    rollback = json.loads(inside(machine, "invar rollback --json"))
+    table["of that, the work on the machine"] = sum(stages.values())
+    table["live rollback, the work"] = sum(rollback["seconds"].values())
+    inside(machine, "invar rollback 1 --json")
+    fetching = f"invar switch --generation {digest} --cache http://{HOST}:{server.server_address[1]}"
+    table["soft-reboot to other packages, fetched"] = restarted(machine, fetching)
+    table["soft-reboot"] = statistics.median(
+        repeated(
+            restarts,
+            lambda: (
+                restarted(machine, "invar rollback 1")
+                if "jq" in inside(machine, "ls /usr/bin/jq || true")
+                else restarted(machine, f"invar switch --generation {digest}")
+            ),
+        )
+    )
+    table["reboot"] = statistics.median(repeated(restarts, lambda: restarted(machine, "systemctl --no-block reboot")))
+    print("| | seconds | to a reboot |\n|---|---|---|")
+    for name, seconds in table.items():
+        print(f"| {name} | {seconds:.1f} | {seconds / table['reboot']:.3f} |")
+    print("\n" + ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in stages.items()))
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 
 from invar.core.errors import ExitCode, InvarError
-from invar.machine.settings import read_settings
-from invar.machine.state import RUN
+from invar.machine.state import RUN, write_whole
 
 UNIT = "invar-deadline.service"
 ARMED = RUN / "deadline"
 """Exists while there is a deadline; who deletes it, calls the deadline off."""
+SECONDS = RUN / "deadline-seconds"
 
 SYSRQ = Path("/proc/sysrq-trigger")
 KERNEL_LOG = Path("/dev/kmsg")
@@ -30,12 +30,13 @@ _STEP_SECONDS = 0.5
 def main(arguments: list[str]) -> int:
     """`invar deadline`: run by invar-deadline.service from a soft-reboot until the checks of the next system begin."""
     del arguments
-    wait(read_settings().boot_hang, ARMED, SYSRQ, KERNEL_LOG)
+    wait(float(SECONDS.read_text()), ARMED, SYSRQ, KERNEL_LOG)
     return ExitCode.DONE
 
 
-def arm() -> None:
+def arm(seconds: float) -> None:
     """Start the process, and return once it waits. Raises InvarError."""
+    write_whole(SECONDS, str(seconds).encode())
     started = subprocess.run(["systemctl", "restart", UNIT], capture_output=True, text=True, check=False)
     if started.returncode != 0:
         raise InvarError(f"{UNIT} does not start", why=started.stderr.strip() or None)

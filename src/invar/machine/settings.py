@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from invar.machine import state
 
@@ -22,9 +23,9 @@ class Settings:
     s3_endpoint: str | None = None
 
 
-def read_settings() -> Settings:
-    """The active system's settings. Raises InvarError when there are none."""
-    data = state.read_json(state.SETTINGS)
+def read_settings(path: Path = state.SETTINGS) -> Settings:
+    """The active system's settings, or those at `path`. Raises InvarError when there are none."""
+    data = state.read_json(path)
     return Settings(
         data["boot_tries"],
         data["boot_deadline"],
