@@ -1,4 +1,6 @@
-"""How long a switch takes on a booted machine: live, by a soft-reboot, by a reboot. `python bench/switch.py` does it all.
+"""How long a switch takes on a booted machine: live, by a soft-reboot, by a reboot.
+
+    .venv/bin/python bench/switch.py [DIR] [--times 5] [--restarts 3]
 
 Starts a machine of DIR (default: the tests' node), builds the same system with one package more into a build cache, and
 switches to and fro. Prints medians of wall seconds, as `invar switch --json` tells them and as seen from outside: from
@@ -29,8 +31,9 @@ OTHER = """{ pkgs, ... }:
 """
 EDIT = """
 rm -rf /var/lib/bench && cp -r /etc/invar/configuration /var/lib/bench
+cd /var/lib/bench
 for n in 1 2; do
-    printf '{ imports = [ ./configuration.nix ]; environment.etc.bench.text = "%s"; }' "$n" > /var/lib/bench/bench-$n.nix
+    printf '{ imports = [ ./configuration.nix ]; environment.etc.bench.text = "%s"; }' "$n" > bench-$n.nix
 done
 """
 STATE = "cat /proc/sys/kernel/random/boot_id; systemctl show -P SoftRebootsCount; systemctl is-active invar-boot-health"
