@@ -75,6 +75,16 @@ class S3Server:
         """Where buckets are, path style."""
         return f"http://127.0.0.1:{self._front_port}"
 
+    @property
+    def aws_port(self) -> int:
+        """That of everything but S3."""
+        return self._port
+
+    def put_parameter(self, name: str, value: str) -> None:
+        """A SecureString of SSM, in the region that instances of tests are in."""
+        client = self._client("ssm", "us-east-1")
+        client.put_parameter(Name=name, Value=value, Type="SecureString")
+
     def put(self, key: str, content: bytes) -> None:
         """An object of the bucket."""
         self._client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
@@ -103,10 +113,10 @@ class S3Server:
         )
         urllib.request.urlopen(request, timeout=30).close()
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str, region: str | None = None) -> Any:
         return boto3.client(  # type: ignore[call-overload]
             service,
-            region_name=self.behaviour.region,
+            region_name=region or self.behaviour.region,
             endpoint_url=f"http://127.0.0.1:{self._port}",
             aws_access_key_id="test",
             aws_secret_access_key="test",

@@ -24,6 +24,7 @@ SECONDS = RUN / "deadline-seconds"
 SYSRQ = Path("/proc/sysrq-trigger")
 KERNEL_LOG = Path("/dev/kmsg")
 _SYNC_SECONDS = 5.0
+"""For what has been written to reach the disk: the reset waits for nobody."""
 _STEP_SECONDS = 0.5
 
 
@@ -47,7 +48,7 @@ def call_off() -> None:
     ARMED.unlink(missing_ok=True)
 
 
-def wait(seconds: float, armed: Path, sysrq: Path, log: Path) -> None:
+def wait(seconds: float, armed: Path, sysrq: Path, log: Path, *, sync_seconds: float = _SYNC_SECONDS) -> None:
     """Create `armed`; reset the machine unless somebody deletes it, or arms another deadline, within `seconds`."""
     with sysrq.open("wb", buffering=0) as trigger, log.open("wb", buffering=0) as kernel:
         temporary = armed.with_name(f".{armed.name}.{os.getpid()}")
@@ -63,7 +64,7 @@ def wait(seconds: float, armed: Path, sysrq: Path, log: Path) -> None:
                     f"<2>invar: no checks began within {seconds:.0f} seconds of a soft-reboot: restarting\n".encode()
                 )
                 trigger.write(b"s")
-                time.sleep(_SYNC_SECONDS)
+                time.sleep(sync_seconds)
                 trigger.write(b"b")
                 return
 
