@@ -346,6 +346,27 @@ def test_what_was_interrupted_is_switched_to_again_and_outlives_its_terminal(nod
     assert switch(node, "rollback", "4")["active"] and node.page() == "role three"
 
 
+def test_a_volume_that_is_declared_is_made_mounted_and_taken_away(node: Node) -> None:
+    made = node.run("truncate -s 64M /var/volume && losetup /dev/loop9 /var/volume")
+    assert made.code == 0, made.err
+    volume = (
+        'fileSystems."/srv/data" = { device = "/dev/loop9"; fsType = "ext4"; autoFormat = true; '
+        'options = [ "noexec" "nodev" ]; };'
+    )
+    path = configuration(node, "volume", volume)
+    done = switch(node, "switch", path)
+    assert "var-srv-data.mount" in done["changes"]["start"]
+    options = node.run("findmnt -n -o FSTYPE,OPTIONS /srv/data").out
+    assert "ext4" in options and "noexec" in options and "nodev" in options
+    assert node.run("echo kept > /srv/data/file").code == 0
+    assert "var-srv-data.mount" in switch(node, "rollback", "4")["changes"]["stop"]
+    assert node.run("findmnt /srv/data").out == ""
+    switch(node, "switch", path)
+    assert node.run("cat /srv/data/file").out == "kept\n"
+    switch(node, "rollback", "4")
+    assert node.run("losetup -d /dev/loop9").code == 0
+
+
 def test_a_generation_that_panics_falls_back(node: Node) -> None:
     """Also one that was switched to live, and was good as far as that goes."""
     done = switch(node, "switch", configuration(node, "panics", 'boot.kernelParams = [ "rdinit=/nowhere" ];'))
