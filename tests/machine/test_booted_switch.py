@@ -326,6 +326,8 @@ def begin_switch(node: Node, unit: str) -> None:
 def test_a_switch_that_is_interrupted_is_taken_back(node: Node, signal: str) -> None:
     echo, before = Echo(node), node.proof()
     begin_switch(node, f"slow-{signal}")
+    busy = node.run("invar gc")
+    assert busy.code == 1 and "another invar is at work" in busy.err and "invar switch (process" in busy.err
     node.run(f"systemctl kill --signal={signal} slow-{signal}")
     await_that(node, lambda: node.page() == "role three", "the switch is taken back")
     await_that(node, lambda: "interrupted" in (node.proof().refused or ""), "proof tells of it")

@@ -453,6 +453,7 @@ def test_an_image_that_trusts_a_key_boots_and_stays_as_it_is_with_unsigned_user_
         assert "not signed" in (proof.refused or "")
         assert "invar: user data refused: the user data is not signed" in other.console()
         assert "[integrity]" in other.run("cat /sys/kernel/security/lockdown").out
+        assert other.run("sysctl -n kernel.kptr_restrict kernel.unprivileged_bpf_disabled").out.split() == ["2", "1"]
         assert other.run("cp /usr/bin/true /var/true && /var/true").code != 0
 
 
