@@ -1,7 +1,7 @@
 """Switches and boots on a booted machine, through real UEFI, boot loader and verity: live, back, cut off, failing.
 
 One machine; the tests build on one another, in this order. INVAR_TEST_LONG=1 has 100 switches for 10, 30 power cuts for
-2, and the scenarios that wait for time-outs.
+2 (INVAR_TEST_CUTS=N: N), and the scenarios that wait for time-outs.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.build, pytest.mark.boot]
 
 HERE = Path(__file__).parent
 LONG = os.environ.get("INVAR_TEST_LONG") == "1"
+CUTS = int(os.environ.get("INVAR_TEST_CUTS", "30" if LONG else "2"))
 long_only = pytest.mark.skipif(not LONG, reason="INVAR_TEST_LONG=1 runs it")
 SECONDS = 600.0
 CONFIGURATIONS = "/var/lib/configurations"
@@ -395,7 +396,7 @@ def test_a_generation_that_fails_its_checks_at_boot_falls_back(node: Node) -> No
 def test_power_cuts_leave_a_whole_generation(node: Node) -> None:
     paths = {name: configuration(node, name) for name in ("one", "three", "four", "five")}
     random.seed(7)
-    for cut in range(30 if LONG else 2):
+    for cut in range(CUTS):
         name = random.choice(list(paths))
         work = random.choice([f"invar switch {paths[name]}", "invar rollback 2; invar gc --yes"])
         before = boot_id(node)
