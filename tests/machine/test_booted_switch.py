@@ -1,7 +1,7 @@
 """Switches and boots on a booted machine, through real UEFI, boot loader and verity: live, back, cut off, failing.
 
 One machine; the tests build on one another, in this order. INVAR_TEST_LONG=1 has 100 switches for 10, 30 power cuts for
-2, and the scenarios that wait for time-outs.
+2 (INVAR_TEST_CUTS=N: N), and the scenarios that wait for time-outs.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.build, pytest.mark.boot]
 
 HERE = Path(__file__).parent
 LONG = os.environ.get("INVAR_TEST_LONG") == "1"
+CUTS = int(os.environ.get("INVAR_TEST_CUTS", "30" if LONG else "2"))
 long_only = pytest.mark.skipif(not LONG, reason="INVAR_TEST_LONG=1 runs it")
 SECONDS = 600.0
 CONFIGURATIONS = "/var/lib/configurations"
@@ -216,6 +217,9 @@ def test_rollback_is_live_too(node: Node) -> None:
     assert entries(node) == ["invar-000001.efi", "invar-000002+0.efi"]
     differences = switch(node, "diff", "1", "2")
     assert "nginx/nginx.conf" in differences["files"] and differences["packages"] == {}
+    assert (differences["units"], differences["kernel"], differences["initrd"]) == (["nginx.service"], None, False)
+    said = node.run("invar diff 1 2").out.splitlines()
+    assert "unit nginx.service" in said and "~ /etc/nginx/nginx.conf" in said
 
 
 def test_what_fails_its_checks_is_taken_back(node: Node) -> None:
@@ -282,9 +286,9 @@ def test_switching_to_and_fro_leaves_nothing_behind(node: Node) -> None:
     for path in paths:
         switch(node, "switch", path)
     before = node.run(COUNTS).out
-    for _ in range(50 if LONG else 5):
-        for path in paths:
-            switch(node, "switch", path)
+    once = "; ".join(f"invar switch --json {path} >/dev/null || exit 1" for path in paths)
+    done = node.run(f"for i in $(seq {50 if LONG else 5}); do {once}; done", 6000)
+    assert done.code == 0, done.err
     assert node.run(COUNTS).out == before
     assert node.page() == "role three"
     assert {one["number"] for one in listed(node).values()} == {1, 2, 3, 4}
@@ -309,9 +313,67 @@ def test_a_switched_generation_boots_and_is_good(node: Node) -> None:
     assert {layer.state for layer in proof.layers} == {"verified"}
 
 
+SLOW = 'invar.checks.slow = { command = [ "test" "-e" "/run/ok" ]; timeout = 140; };'
+
+
+def begin_switch(node: Node, unit: str) -> None:
+    """Begin a switch that waits for its check, in a service; returns while it waits."""
+    begun = node.run(f"systemd-run --quiet --unit={unit} invar switch {configuration(node, 'slow', SLOW)}")
+    assert begun.code == 0, begun.err
+    await_that(node, lambda: node.page() == "role slow", "the switch waits for its check")
+
+
+@pytest.mark.parametrize("signal", ["INT", "TERM"])
+def test_a_switch_that_is_interrupted_is_taken_back(node: Node, signal: str) -> None:
+    echo, before = Echo(node), node.proof()
+    begin_switch(node, f"slow-{signal}")
+    busy = node.run("invar gc")
+    assert busy.code == 1 and "another invar is at work" in busy.err and "invar switch (process" in busy.err
+    node.run(f"systemctl kill --signal={signal} slow-{signal}")
+    await_that(node, lambda: node.page() == "role three", "the switch is taken back")
+    await_that(node, lambda: "interrupted" in (node.proof().refused or ""), "proof tells of it")
+    assert node.proof().active_digest == before.active_digest and echo.answers()
+    newest = max(listed(node).values(), key=lambda one: one["number"])
+    assert (newest["state"], newest["bootable"]) == ("failed", False)
+    refused = node.run(f"invar rollback {newest['number']}")
+    assert refused.code == 1 and "has no boot entry" in refused.err
+
+
+def test_what_was_interrupted_is_switched_to_again_and_outlives_its_terminal(node: Node) -> None:
+    begin_switch(node, "slow-HUP")
+    node.run("systemctl kill --signal=HUP slow-HUP; touch /run/ok")
+    await_that(node, lambda: node.run("systemctl is-active slow-HUP").out.strip() == "inactive", "the switch ends")
+    assert node.page() == "role slow"
+    newest = max(listed(node).values(), key=lambda one: one["number"])
+    assert (newest["state"], newest["bootable"], newest["active"]) == ("good", True, True)
+    assert switch(node, "rollback", "4")["active"] and node.page() == "role three"
+
+
+def test_a_volume_that_is_declared_is_made_mounted_and_taken_away(node: Node) -> None:
+    made = node.run("truncate -s 64M /var/volume && losetup /dev/loop9 /var/volume")
+    assert made.code == 0, made.err
+    volume = (
+        'fileSystems."/srv/data" = { device = "/dev/loop9"; fsType = "ext4"; autoFormat = true; '
+        'options = [ "noexec" "nodev" ]; };'
+    )
+    path = configuration(node, "volume", volume)
+    done = switch(node, "switch", path)
+    assert "var-srv-data.mount" in done["changes"]["start"]
+    options = node.run("findmnt -n -o FSTYPE,OPTIONS /srv/data").out
+    assert "ext4" in options and "noexec" in options and "nodev" in options
+    assert node.run("echo kept > /srv/data/file").code == 0
+    assert "var-srv-data.mount" in switch(node, "rollback", "4")["changes"]["stop"]
+    assert node.run("findmnt /srv/data").out == ""
+    switch(node, "switch", path)
+    assert node.run("cat /srv/data/file").out == "kept\n"
+    switch(node, "rollback", "4")
+    assert node.run("losetup -d /dev/loop9").code == 0
+
+
 def test_a_generation_that_panics_falls_back(node: Node) -> None:
-    done = switch(node, "boot", configuration(node, "panics", 'boot.kernelParams = [ "rdinit=/nowhere" ];'))
-    assert not done["active"] and node.page() == "role three"
+    """Also one that was switched to live, and was good as far as that goes."""
+    done = switch(node, "switch", configuration(node, "panics", 'boot.kernelParams = [ "rdinit=/nowhere" ];'))
+    assert done["active"] and node.page() == "role panics"
     restart(node, 4)
     assert listed(node)[done["generation"]]["state"] == "failed"
     refused = node.proof().refused
@@ -334,7 +396,7 @@ def test_a_generation_that_fails_its_checks_at_boot_falls_back(node: Node) -> No
 def test_power_cuts_leave_a_whole_generation(node: Node) -> None:
     paths = {name: configuration(node, name) for name in ("one", "three", "four", "five")}
     random.seed(7)
-    for cut in range(30 if LONG else 2):
+    for cut in range(CUTS):
         name = random.choice(list(paths))
         work = random.choice([f"invar switch {paths[name]}", "invar rollback 2; invar gc --yes"])
         before = boot_id(node)
@@ -409,6 +471,16 @@ def test_an_edited_command_line_is_shown_by_proof(node: Node) -> None:
     proof = node.proof()
     assert "invartest.a=2" in node.run("cat /proc/cmdline").out
     assert proof.booted_digest != done["digest"]
+
+
+@long_only
+@pytest.mark.parametrize(
+    "fault", ["kill -SEGV 1", "echo 1 > /sys/fs/cgroup/init.scope/cgroup.freeze"], ids=["crashes", "hangs"]
+)
+def test_a_first_process_that_fails_restarts_the_machine(node: Node, fault: str) -> None:
+    before, number = boot_id(node), booted(node)
+    node.run(f"systemd-run --quiet sh -c 'sleep 1; {fault}'")
+    await_generation(node, number, other_than=before)
 
 
 @long_only

@@ -64,6 +64,26 @@ OTHER_PACKAGES = """{ pkgs, ... }:
   environment.systemPackages = [ pkgs.jq ];
 }
 """
+HANGS = """{ lib, pkgs, ... }:
+{
+  imports = [ ./configuration.nix ];
+  environment.systemPackages = [ PACKAGES ];
+  invar.boot.hang = SECONDS;
+  systemd.services.invar-boot-health.unitConfig.JobTimeoutSec = lib.mkForce "LIMIT";
+  systemd.services.hang = {
+    wantedBy = [ "sysinit.target" ];
+    before = [ "local-fs.target" ];
+    unitConfig = {
+      DefaultDependencies = false;
+      ConditionPathExists = "/run/invar/started";
+    };
+    serviceConfig = {
+      Type = "oneshot";
+      ExecStart = "/usr/bin/sleep infinity";
+    };
+  };
+}
+"""
 HARD = '  fileSystems."/var" = { device = "/dev/x"; options = [ "noexec" "nosuid" "nodev" ]; };\n'
 SCRIPT = b"#!/bin/sh\necho hello from the script\necho once >> /var/script-ran\n"
 
@@ -130,6 +150,16 @@ def undeclared(proof: Proof) -> list[ProcessProof]:
     """What the proof names, but for sessions: the tests come by ssh."""
     assert proof.processes is not None
     return [one for one in proof.processes if one.kind != "session"]
+
+
+def open_layers(node: Node) -> tuple[int, int]:
+    """How many verity devices there are, and how many loop devices."""
+    found = node.run("ls /sys/block | grep -c ^dm-; ls -d /sys/block/loop*/loop 2>/dev/null | wc -l").out.split()
+    return int(found[0]), int(found[1])
+
+
+def soft_reboots(node: Node) -> int:
+    return int(node.run("systemctl show -P SoftRebootsCount", 60).out)
 
 
 def running(home: Home, project: Path, user_data: Path, name: str) -> Iterator[Node]:
@@ -310,6 +340,20 @@ def test_a_configuration_of_other_packages_is_fetched_and_started_by_a_soft_rebo
     assert {check.state for check in proof.checks} == {"passed"}
     changed = {layer.root_hash for layer in proof.layers} - {layer.root_hash for layer in before.layers}
     assert len(changed) == 2
+    assert node.run("systemctl is-active invar-deadline").out.strip() == "inactive"
+
+
+def test_soft_reboots_leave_nothing_behind(node: Node, cache: Cache) -> None:
+    """Of what the initrd mounted neither: as many layers are open as are in use."""
+    assert open_layers(node) == (2, 2)
+    active = node.proof()
+    mounts = node.run("grep -c . /proc/self/mountinfo").out
+    for count, arguments in ((2, "rollback 1"), (3, f"switch --generation {cache.other_digest}")):
+        node.run(f"invar {arguments}")
+        node.await_user_data(lambda _, count=count: soft_reboots(node) == count)
+        assert sorted(open_layers(node))[-1] == 2, node.run("dmsetup ls; losetup").out
+    assert node.proof().active_digest == active.active_digest
+    assert node.run("grep -c . /proc/self/mountinfo").out == mounts
 
 
 def test_the_next_boot_takes_it_too(node: Node, cache: Cache) -> None:
@@ -336,6 +380,30 @@ def test_a_published_system_that_fails_its_checks_is_left_by_itself(
     assert (proof.active_digest, proof.booted_digest) == (before.active_digest, before.active_digest)
     assert "did not come up" in (proof.refused or "")
     assert "failed its checks" in node.console() and "going back to the last good generation" in node.console()
+
+
+@pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots once more")
+@pytest.mark.parametrize(
+    ("packages", "hang", "limit", "said"),
+    [
+        ("", 150, "infinity", "no checks began within 150 seconds of a soft-reboot"),
+        ("pkgs.jq", 3000, "150", "job timed out"),
+    ],
+)
+def test_a_soft_reboot_that_hangs_is_reset(
+    home: Home, node: Node, project: Path, cache: Cache, packages: str, hang: int, limit: str, said: str
+) -> None:
+    """By the process that outlives it, or before that by the limit on the verdict of every boot."""
+    text = HANGS.replace("PACKAGES", packages).replace("SECONDS", str(hang)).replace("LIMIT", limit)
+    (project / "hangs.nix").write_text(text)
+    succeed("lock", project / "hangs.nix", home=home)
+    exported = succeed("cache", "export", cache.directory, project / "hangs.nix", "--json", home=home).json()
+    before = node.proof()
+    node.apply(generation_document(exported["system_digest"], cache.address))
+    node.await_user_data(lambda text: text.splitlines()[0] != before.boot_id)
+    assert said in node.console()
+    proof = node.proof()
+    assert (proof.booted_digest, proof.refused) == (exported["system_digest"], None)
 
 
 @pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots once more")
@@ -394,6 +462,7 @@ def test_an_image_that_trusts_a_key_boots_and_stays_as_it_is_with_unsigned_user_
         assert "not signed" in (proof.refused or "")
         assert "invar: user data refused: the user data is not signed" in other.console()
         assert "[integrity]" in other.run("cat /sys/kernel/security/lockdown").out
+        assert other.run("sysctl -n kernel.kptr_restrict kernel.unprivileged_bpf_disabled").out.split() == ["2", "1"]
         assert other.run("cp /usr/bin/true /var/true && /var/true").code != 0
 
 

@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials as BotoCredentials
 
 from invar.core.errors import InvarError
-from invar.machine.cache_source import Absent, Broken, Bucket, Source, source_of
-from invar.machine.sigv4 import Credentials
+from invar.machine.bucket import Bucket
+from invar.machine.cache_address import source_of
+from invar.machine.cache_source import Absent, Broken, Source
 from machine.cache_server import CacheServer
 
 ROLE = {"RoleName": "web", "AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "wJalrX", "Token": "session"}
@@ -70,35 +68,6 @@ def test_nobody_there(directory: Path) -> None:
         address = gone.address
     with pytest.raises(Broken, match="refused"):
         read(source_of(address), "layers/ab")
-
-
-@pytest.mark.parametrize("token", [None, "session+token"])
-@pytest.mark.parametrize("prefix", ["", "/web/eu", "/a b"])
-def test_a_bucket_is_read_with_the_signature_that_botocore_makes(
-    directory: Path, server: CacheServer, token: str | None, prefix: str
-) -> None:
-    if prefix:
-        (directory / prefix.strip("/")).mkdir(parents=True)
-        (directory / "layers").rename(directory / prefix.strip("/") / "layers")
-    quoted = prefix.replace(" ", "%20")
-    bucket = Bucket(
-        f"s3://example{prefix}", server.address + quoted, "eu-central-1", Credentials("AKID", "SECRET", token)
-    )
-    assert read(bucket, "layers/ab", 1000) == (1000, CONTENT[1000:])
-    asked = server.behaviour.asked[0]
-    assert asked.headers["Range"] == "bytes=1000-"
-    signed = {
-        name: asked.headers[name]
-        for name in ("Host", "X-Amz-Date", "X-Amz-Content-Sha256", "X-Amz-Security-Token")
-        if name in asked.headers
-    }
-    assert ("X-Amz-Security-Token" in signed) == (token is not None)
-    request = AWSRequest("GET", server.address + asked.path, headers=signed)
-    request.context["timestamp"] = signed["X-Amz-Date"]
-    signer = S3SigV4Auth(BotoCredentials("AKID", "SECRET", token), "s3", "eu-central-1")
-    signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
-    assert asked.headers["Authorization"].endswith(f"Signature={signature}")
-    assert bucket.address == f"s3://example{prefix}"
 
 
 def test_a_bucket_is_in_the_instances_region_and_read_by_its_role(serve: Callable[..., str]) -> None:

@@ -24,7 +24,8 @@ from invar.image.publication import (
 )
 from invar.image.verity import append_hash_tree
 from invar.machine import fetch, state
-from invar.machine.cache_source import Source, source_of
+from invar.machine.cache_address import source_of
+from invar.machine.cache_source import Source
 from invar.machine.fetch import Fetched, find_configuration, find_publication
 from invar.machine.generations import Generation, LayerRecord
 from invar.store.build_cache import BuildCache

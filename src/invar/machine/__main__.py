@@ -35,6 +35,7 @@ VERBS: dict[str, Verb] = {
     "secrets": Verb("fetch the declared secrets (run by systemd)", "invar.machine.secrets:main", hidden=True),
     "proof-http": Verb("answer one request (run by systemd)", "invar.machine.proof_http:main", hidden=True),
     "immutable": Verb("put immutable state in its place (run by systemd)", "invar.machine.immutable:main", hidden=True),
+    "deadline": Verb("reset a soft-reboot that hangs (run by systemd)", "invar.machine.deadline:main", hidden=True),
     "boot-health": Verb("judge this boot (run by systemd)", "invar.machine.health:main", hidden=True),
 }
 

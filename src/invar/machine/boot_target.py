@@ -73,11 +73,12 @@ def boot_into(esp: Path, target: Generation, tries: int) -> None:
     """Make a generation that has an entry the one that is booted next.
 
     The boot loader takes the newest entry that has tries left or needs none. So the target's is renewed first, then
-    newer ones are put to the end, oldest first: whenever this is cut off, the old or the new target is booted.
+    newer ones are put to the end, oldest first: whenever this is cut off, the old or the new target is booted. Tries
+    that those had are forgotten, so that nobody takes them for ones that did not come up.
     """
     entries = boot_entries.read_entries(esp)
     for change in plan_renames(entries, target.number, None if target.state == "good" else tries):
-        boot_entries.rename(change.entry, left=change.left, done=change.entry.done)
+        boot_entries.rename(change.entry, left=change.left, done=change.entry.done if change.left else 0)
 
 
 def plan_renames(entries: tuple[BootEntry, ...], number: int, left: int | None) -> tuple[Rename, ...]:

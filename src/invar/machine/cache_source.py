@@ -1,22 +1,14 @@
-"""Where published systems are fetched from: a build cache at an http, https, s3 or file address, from an offset."""
+"""Where published systems are fetched from: a build cache in a directory or behind a web server, from an offset."""
 
 from __future__ import annotations
 
-import hashlib
 import http.client
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Protocol
-from urllib.parse import quote, unquote, urlsplit
-
-from invar.core.errors import ExitCode, InvarError
-from invar.machine.metadata import ENDPOINTS, connect, patience_here
-from invar.machine.secrets import role_credentials
-from invar.machine.sigv4 import Credentials, signed_headers
 
 CHUNK = 1 << 18
 SILENCE_SECONDS = 30.0
@@ -27,8 +19,6 @@ _ABSENT = {
     404: "it has none",
     410: "it has none any more",
 }
-"""S3 answers 403 for what is not there to those who may not list."""
-_EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
 class Absent(Exception):
@@ -74,21 +64,21 @@ class Directory:
 class Web:
     """A build cache that a web server serves."""
 
+    silence_seconds = SILENCE_SECONDS
+
     def __init__(self, address: str, place: str | None = None) -> None:
         self.address = address
-        self._place = (place or address).rstrip("/")
-        self.authentic = self._place.startswith("https:")
+        self.place = (place or address).rstrip("/")
+        self.authentic = self.place.startswith("https:")
 
     @contextmanager
     def open(self, name: str, offset: int) -> Iterator[tuple[int, Iterator[bytes]]]:
         """As `Source.open`."""
-        url = self.url(name)
-        headers = {"Accept-Encoding": "identity", "User-Agent": "invar"} | self._headers(url)
+        headers = {"Accept-Encoding": "identity", "User-Agent": "invar"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        request = urllib.request.Request(url, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=SILENCE_SECONDS) as answer:
+            with self._ask(name, headers) as answer:
                 yield (offset if answer.status == 206 else 0), _whole(answer)
         except urllib.error.HTTPError as error:
             if error.code in _ABSENT:
@@ -103,66 +93,13 @@ class Web:
 
     def url(self, name: str) -> str:
         """Where a file of the cache is asked for."""
-        return f"{self._place}/{name}"
+        return f"{self.place}/{name}"
 
-    def _headers(self, url: str) -> dict[str, str]:
-        del url
-        return {}
-
-
-class Bucket(Web):
-    """A build cache in an S3 bucket, read with the instance's role. `place` is https://BUCKET.s3.REGION.DOMAIN/PREFIX."""
-
-    def __init__(self, address: str, place: str, region: str, credentials: Credentials) -> None:
-        super().__init__(address, place)
-        self._region = region
-        self._credentials = credentials
-
-    def _headers(self, url: str) -> dict[str, str]:
-        signed = signed_headers(
-            url,
-            b"",
-            {"X-Amz-Content-Sha256": _EMPTY_SHA256},
-            self._credentials,
-            method="GET",
-            region=self._region,
-            service="s3",
-            timestamp=time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
-        )
-        return {name: value for name, value in signed.items() if name != "Host"}
-
-
-def source_of(address: str, endpoints: Sequence[str] = ENDPOINTS) -> Source:
-    """The cache at an address. For s3:// the instance's role is asked for, at the metadata service's `endpoints`.
-
-    Raises InvarError for what is no such address, Broken when the instance has no role.
-    """
-    parts = urlsplit(address)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
-        return Directory(address, Path(unquote(parts.path)))
-    if parts.scheme in ("http", "https") and parts.netloc:
-        return Web(address)
-    if parts.scheme == "s3" and parts.netloc:
-        return _bucket(address, parts.netloc, parts.path, endpoints)
-    raise InvarError(
-        f"{address!r} is no address of a build cache",
-        hint="https://HOST/PATH, http://HOST/PATH, s3://BUCKET/PREFIX or file:///DIRECTORY",
-        exit_code=ExitCode.USAGE,
-    )
-
-
-def _bucket(address: str, bucket: str, prefix: str, endpoints: Sequence[str]) -> Bucket:
-    session = connect(patience_here(), endpoints)
-    if session is None:
-        raise Broken("no metadata service answers, so that there is no role to read the bucket with")
-    try:
-        credentials = role_credentials(session)
-        region = session.text("meta-data/placement/region") or ""
-        domain = session.text("meta-data/services/domain") or "amazonaws.com"
-    except InvarError as error:
-        raise Broken(error.what) from error
-    place = f"https://{bucket}.s3.{region}.{domain}{quote(prefix.rstrip('/'))}"
-    return Bucket(address, place, region, credentials)
+    def _ask(self, name: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        """Raises OSError, of which HTTPError is the answer that is no file; HTTPException; Absent or Broken."""
+        request = urllib.request.Request(self.url(name), headers=headers)
+        answer: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=self.silence_seconds)
+        return answer
 
 
 def _whole(answer: http.client.HTTPResponse) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Event, Note, Report, Warned
-from invar.machine import active, boot_entries, boot_files, generations, immutable, state
+from invar.machine import active, boot_entries, boot_files, deadline, generations, immutable, state
 from invar.machine.generations import Generation
 from invar.machine.settings import read_settings
 
@@ -19,6 +19,7 @@ CONSOLE = Path("/dev/console")
 def main(arguments: list[str]) -> int:
     """`invar boot-health`: run once a boot by invar-boot-health.service."""
     del arguments
+    deadline.call_off()
     report = Report(_tell)
     settings = read_settings()
     with state.exclusively("boot health", wait=True):
@@ -73,7 +74,7 @@ def settle_entries(booted: Generation, report: Report) -> bool:
             found = known.get(entry.number)
             if entry.number == booted.number:
                 trial = entry.on_trial
-            elif found is not None and entry.left == 0 and entry.done and found.state == "new":
+            elif found is not None and entry.left == 0 and entry.done and found.state != "failed":
                 generations.mark(found, "failed")
                 told = (
                     f"generation {entry.number} did not come up in {entry.done} tries: "

@@ -88,6 +88,26 @@ def remove_when_unused(name: str) -> None:
         _dm(_DM_DEV_REMOVE, name, _DM_DEFERRED_REMOVE)
 
 
+def release(name: str) -> None:
+    """Have a device of the initrd's, and the loop device below it if there is one, go with the last mount of it."""
+    for loop in _below(name):
+        # Of a device that is in use this sets LO_FLAGS_AUTOCLEAR (loop_clr_fd in drivers/block/loop.c).
+        with suppress(OSError), Path(f"/dev/{loop}").open("rb", buffering=0) as device:
+            fcntl.ioctl(device, _LOOP_CLR_FD)
+    remove_when_unused(name)
+
+
+def _below(name: str) -> list[str]:
+    """The loop devices that a device-mapper device lies on."""
+    return [
+        path.name
+        for one in Path("/sys/block").glob("dm-*")
+        if (one / "dm/name").read_text().strip() == name
+        for path in (one / "slaves").iterdir()
+        if path.name.startswith("loop")
+    ]
+
+
 def _attach(image: Path) -> int:
     """A block device with the file's bytes, as an open descriptor. A loop device goes when nothing has it open."""
     if not LOOP_CONTROL.exists():

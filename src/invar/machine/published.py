@@ -12,7 +12,8 @@ from invar.image.publication import is_digest
 from invar.machine import generations, state
 from invar.machine.activation import find_way, layer_view
 from invar.machine.boot_target import BootFiles
-from invar.machine.cache_source import Broken, Source, source_of
+from invar.machine.cache_address import source_of
+from invar.machine.cache_source import Broken, Source
 from invar.machine.fetch import fetch, find_configuration, find_publication
 from invar.machine.generations import Generation
 from invar.machine.instance import read_instance
@@ -66,9 +67,10 @@ def by_configuration(
 def _sources(caches: Sequence[str], report: Report) -> list[Source]:
     """The caches that can be asked; why another cannot is told."""
     found = []
-    for address in dict.fromkeys((*caches, *read_settings().caches)):
+    settings = read_settings()
+    for address in dict.fromkeys((*caches, *settings.caches)):
         try:
-            found.append(source_of(address))
+            found.append(source_of(address, s3_endpoint=settings.s3_endpoint))
         except Broken as error:
             report.warn(f"{address}: {error}")
     return found

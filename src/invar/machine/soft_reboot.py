@@ -15,14 +15,18 @@ from pathlib import Path
 
 from invar.core.errors import InvarError
 from invar.image.cmdline import with_digest
-from invar.machine import active, state
+from invar.machine import active, deadline, state
 from invar.machine.generations import Generation, LayerRecord
-from invar.machine.layer_device import mount_layer, unmount_layer
+from invar.machine.layer_device import mount_layer, release, unmount_layer
 from invar.machine.layer_source import find_layer
 from invar.machine.mounts import bind, is_mount, mount_overlay, unmount
+from invar.machine.settings import read_settings
 
 NEXT_ROOT = Path("/run/nextroot")
 _STAGE = state.RUN / "stage"
+SETTINGS = state.SETTINGS.relative_to("/")
+FIRST_DEVICES = ("invar-packages", "invar-config")
+"""The verity devices that the initrd made, which nothing takes away when their last mount goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,14 @@ def soft_reboot(target: Generation) -> None:
         state.write_whole(state.LAYER_DEVICES, devices.encode())
         state.write_whole(state.STARTED, with_digest(target.cmdline, target.digest).encode())
         active.set_active(target.digest, target.number, config.device, packages.device)
+        deadline.arm(read_settings(config.place / SETTINGS).boot_hang)
+        undo.callback(deadline.call_off)
         asked = subprocess.run(["systemctl", "--no-block", "soft-reboot"], capture_output=True, text=True, check=False)
         if asked.returncode != 0:
             raise InvarError("systemd takes no soft-reboot", why=asked.stderr.strip() or None)
         undo.pop_all()
+        for name in FIRST_DEVICES:
+            release(name)
 
 
 def _mounted(layer: LayerRecord, done: ExitStack) -> _Mounted:

@@ -25,6 +25,7 @@ from invar.machine.activation import (
 from invar.machine.boot_target import boot_into, make_uki, room_for
 from invar.machine.checks import run_checks
 from invar.machine.generations import Generation, LayerRecord
+from invar.machine.interrupts import Terminated, deaf, orderly
 from invar.machine.layer_source import image_of, is_file
 from invar.machine.prepare import OtherImage, Prepared, prepare
 from invar.machine.settings import Settings, read_settings
@@ -74,7 +75,7 @@ def switch(configuration: Path, *, mode: Mode, report: Report) -> Switched:
                 transition = plan_transition(view)
             number = known.number if known else active.UNNUMBERED
             return Switched(number, prepared.digest, False, False, transition.units, transition.files)
-        if known is not None:
+        if known is not None and _is_whole(known):
             return take(known, prepared.system.checks, mode, report)
         if mode == "test":
             with _temporary(prepared) as image:
@@ -186,6 +187,11 @@ def install(target: Target, started: Generation, mode: Mode, report: Report) -> 
 def take(target: Generation, checks: tuple[Check, ...] | None, mode: Mode, report: Report) -> Switched:
     """A generation that is there already: made active, and the one to boot."""
     now = active.active()
+    if mode in ("switch", "boot") and not _is_whole(target):
+        raise InvarError(
+            f"generation {target.number} has no boot entry: it {_STORIES[target.state]}",
+            hint="`invar switch` its configuration again, which makes a new generation",
+        )
     started = generations.by_number(generations.read_all(), now.started_generation)
     way = find_way(target, started)
     if mode == "dry-run" and way != "live":
@@ -205,9 +211,26 @@ def take(target: Generation, checks: tuple[Check, ...] | None, mode: Mode, repor
             if esp is not None and target.bootable:
                 with report.stage("boot entry"):
                     boot_into(esp, target, read_settings().boot_tries)
+        if transition is not None:
+            generations.mark(target, "good")
     went_live = mode != "boot" and way == "live"
     changes = (transition.units, transition.files) if transition else (UnitActions(), ())
     return Switched(target.number, target.digest, went_live, not went_live, *changes, way)
+
+
+def _is_whole(generation: Generation) -> bool:
+    """Whether a generation got as far as it can: to a boot entry where there are any, else to checks that passed."""
+    if generation.bootable or generation.origin == "image":
+        return True
+    with boot_entries.mounted_esp() as esp:
+        return esp is None and generation.state == "good"
+
+
+_STORIES = {
+    "new": "was interrupted before it was switched to",
+    "good": "was interrupted after it was switched to",
+    "failed": "failed its checks, or was interrupted, when it was switched to",
+}
 
 
 def needs_restart(way: Way) -> InvarError:
@@ -223,7 +246,7 @@ def _go_live(
 ) -> Transition:
     """Activate a layer and judge it; on any failure go back to what was active, and raise InvarError."""
     now = active.active()
-    with current_view(now.layers["config"]) as before, layer_view(layer, image) as view:
+    with orderly(), current_view(now.layers["config"]) as before, layer_view(layer, image) as view:
         transition = plan_transition(view)
         try:
             activate(view, before, transition, report)
@@ -231,9 +254,16 @@ def _go_live(
             _judge(checks, read_settings(), report)
             settle(view)
         except (InvarError, OSError, KeyboardInterrupt) as error:
-            report.warn("the switch failed: going back")
-            _go_back(before, view, transition, error, report)
-            active.set_active(now.active_digest, now.active_generation, now.layers["config"], now.layers["packages"])
+            interrupted = isinstance(error, KeyboardInterrupt)
+            report.warn(f"the switch {'was interrupted' if interrupted else 'failed'}: going back")
+            with deaf():
+                _go_back(before, view, transition, error, report)
+                active.set_active(
+                    now.active_digest, now.active_generation, now.layers["config"], now.layers["packages"]
+                )
+            if not isinstance(error, Terminated):
+                for failure in _failures(None, read_settings(), report):
+                    report.warn(f"after going back: {failure}")
             raise
     return transition
 
@@ -259,8 +289,6 @@ def _go_back(before: View, failed: View, done: Transition, error: BaseException,
     back = plan_transition(before)
     try:
         activate(before, failed, replace(back, units=reversed_actions(done.units, back.units)), report)
-        for failure in _failures(None, read_settings(), report):
-            report.warn(f"after going back: {failure}")
     except InvarError as second:
         raise InvarError(
             "the switch failed, and so did the way back",
@@ -308,7 +336,9 @@ class _refusing:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._mode == "dry-run":
             return
-        if isinstance(error, InvarError):
+        if isinstance(error, KeyboardInterrupt):
+            state.refuse(f"invar {self._mode}: it was interrupted")
+        elif isinstance(error, InvarError):
             state.refuse(f"invar {self._mode}: {error.what}" + (f" ({error.why})" if error.why else ""))
         elif error is None:
             state.accept()

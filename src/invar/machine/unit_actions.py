@@ -80,7 +80,7 @@ def plan_units(
         if change == "none":
             continue
         settled = after or UnitFile()
-        if change == "reload" or name.endswith(".mount"):
+        if change == "reload" or (name.endswith(".mount") and not _mounts_another(before, after)):
             reload.add(name)
         elif name.endswith(_NEVER_RESTARTED):
             continue
@@ -101,6 +101,12 @@ def plan_units(
             start.update(sockets or [name])
     start |= _newly_held(old, new, running, packaged) - reload - restart - skipped
     return UnitActions(*(tuple(sorted(names)) for names in (stop, reload, restart, start, skipped)))
+
+
+def _mounts_another(before: UnitFile | None, after: UnitFile | None) -> bool:
+    """Whether a mount is of something else now: other options it takes up by a remount, another device not."""
+    old, new = ((unit or UnitFile()).sections().get("Mount", {}) for unit in (before, after))
+    return any(old.get(key) != new.get(key) for key in ("What", "Type"))
 
 
 def difference(before: UnitFile, after: UnitFile) -> Difference:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from invar.machine.fstab import read_fstab
+
 MASKED = "/dev/null"
 PACKAGED = Path("/usr/lib/systemd/system")
 _HOLDING = (".wants", ".requires", ".upholds")
@@ -71,7 +73,7 @@ def template(name: str) -> str | None:
 
 
 def read_unit_files(etc: Path) -> UnitFiles:
-    """The units in `etc`/systemd/system."""
+    """The units in `etc`/systemd/system, and those of `etc`/fstab."""
     root = etc / "systemd/system"
     units: dict[str, UnitFile] = {}
     dropins: dict[str, tuple[tuple[str, str], ...]] = {}
@@ -92,6 +94,10 @@ def read_unit_files(etc: Path) -> UnitFiles:
     for name, added in dropins.items():
         known = units.get(name, UnitFile())
         units[name] = UnitFile(known.text, added, known.masked, known.link)
+    for mount in read_fstab(etc):
+        units.setdefault(mount.name, UnitFile(mount.text))
+        if mount.wanted_by is not None:
+            holds[mount.wanted_by] = holds.get(mount.wanted_by, frozenset()) | {mount.name}
     return UnitFiles(units, holds)
 
 

@@ -95,7 +95,10 @@ def list_generations(arguments: list[str]) -> int:
 
 def diff(arguments: list[str]) -> int:
     """`invar diff`."""
-    parser = _parser("diff", "Tell what differs between two generations: packages, files of /etc, units, accounts.")
+    parser = _parser(
+        "diff",
+        "Tell what differs between two generations: packages, kernel, its parameters, initrd, units, files of /etc.",
+    )
     parser.add_argument("before", type=int, help="a generation")
     parser.add_argument("after", type=int, nargs="?", help="another one; without it, the active one")
     options = parser.parse_args(arguments)
@@ -146,8 +149,30 @@ def gc(arguments: list[str]) -> int:
     return _tell_collected(doomed, as_json=options.json, done=options.yes)
 
 
+_EXAMPLES = {
+    "switch": (
+        "invar switch web.nix               a file beside the image's own: imports = [ ./configuration.nix ];",
+        "invar switch                       the configuration that is in the image",
+        "invar switch --generation DIGEST   a published system, from a build cache",
+    ),
+    "test": ("invar test web.nix                 gone at the next boot",),
+    "boot": ("invar boot web.nix && systemctl reboot",),
+    "dry-run": ("invar dry-run web.nix", "invar dry-run --generation DIGEST  how the machine would get there"),
+    "rollback": ("invar rollback", "invar rollback 3 --boot            from the next boot on"),
+    "generations": ("invar generations --json",),
+    "diff": ("invar diff 1                       against what is active", "invar diff 1 2"),
+    "delete-generations": ("invar delete-generations --keep 3 --yes", "invar delete-generations 4 5"),
+    "gc": ("invar gc                           tell", "invar gc --yes                     do"),
+}
+
+
 def _parser(verb: str, description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"invar {verb}", description=description)
+    parser = argparse.ArgumentParser(
+        prog=f"invar {verb}",
+        description=description,
+        epilog="\n".join(("examples:", *(f"  {line}" for line in _EXAMPLES[verb]))),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
 

@@ -8,6 +8,7 @@
   invar.parameters.role = pkgs.lib.mkDefault "baked";
   invar.boot.tries = 1;
   invar.boot.deadline = 150;
+  systemd.settings.Manager.RuntimeWatchdogSec = "60s";
   virtualisation.diskSize = 3072;
 
   networking.firewall.allowedTCPPorts = [ 7777 ];
