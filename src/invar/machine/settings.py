@@ -10,7 +10,7 @@ from invar.machine import state
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`boot_deadline` and `boot_hang` are in seconds.
+    """`boot_deadline` and `boot_hang` are in seconds; `boot_hang` is None in a system too old to call deadlines off.
 
     `caches` are addresses of build caches, in the order in which they are asked, and `s3_endpoint` is where those in
     buckets are, if not at AWS's own address.
@@ -18,7 +18,7 @@ class Settings:
 
     boot_tries: int
     boot_deadline: int
-    boot_hang: int
+    boot_hang: int | None
     caches: tuple[str, ...] = ()
     s3_endpoint: str | None = None
 
@@ -29,7 +29,7 @@ def read_settings(path: Path = state.SETTINGS) -> Settings:
     return Settings(
         data["boot_tries"],
         data["boot_deadline"],
-        data.get("boot_hang", 600),
+        data.get("boot_hang"),
         tuple(data.get("caches", ())),
         data.get("s3_endpoint"),
     )

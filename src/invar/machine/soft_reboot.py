@@ -55,8 +55,10 @@ def soft_reboot(target: Generation) -> None:
         state.write_whole(state.LAYER_DEVICES, devices.encode())
         state.write_whole(state.STARTED, with_digest(target.cmdline, target.digest).encode())
         active.set_active(target.digest, target.number, config.device, packages.device)
-        deadline.arm(read_settings(config.place / SETTINGS).boot_hang)
-        undo.callback(deadline.call_off)
+        hang = read_settings(config.place / SETTINGS).boot_hang
+        if hang is not None:
+            deadline.arm(hang)
+            undo.callback(deadline.call_off)
         asked = subprocess.run(["systemctl", "--no-block", "soft-reboot"], capture_output=True, text=True, check=False)
         if asked.returncode != 0:
             raise InvarError("systemd takes no soft-reboot", why=asked.stderr.strip() or None)

@@ -61,7 +61,7 @@ def switch(configuration: Path, *, mode: Mode, report: Report) -> Switched:
     Where the result says `reboot` the caller asks for one, by `restart`. Raises InvarError when anything fails; then
     the generation that ran before runs on, and the boot entries are as they were.
     """
-    with state.exclusively(f"invar {mode}"), _refusing(mode):
+    with orderly(), state.exclusively(f"invar {mode}"), _refusing(mode):
         started = active.register_started()
         record = state.read_record()
         try:
@@ -102,7 +102,7 @@ def switch(configuration: Path, *, mode: Mode, report: Report) -> Switched:
 
 def switch_to_generation(number: int, *, mode: Mode, report: Report) -> Switched:
     """Make a generation that this machine has its system again. Errors are those of `switch`."""
-    with state.exclusively(f"invar {mode}"), _refusing(mode):
+    with orderly(), state.exclusively(f"invar {mode}"), _refusing(mode):
         active.register_started()
         target = generations.by_number(generations.read_all(), number)
         return take(target, None, mode, report)
@@ -113,7 +113,7 @@ def switch_to_digest(digest: str, caches: Sequence[str], *, mode: Mode, report: 
 
     `caches` are asked before those that the configuration names. Errors are those of `switch`.
     """
-    with state.exclusively(f"invar {mode}"), _refusing(mode):
+    with orderly(), state.exclusively(f"invar {mode}"), _refusing(mode):
         started = active.register_started()
         return _switch_to_published(published.by_digest(digest, caches, started, report), started, mode, report)
 
@@ -174,7 +174,7 @@ def install(target: Target, started: Generation, mode: Mode, report: Report) -> 
             units, files = transition.units, transition.files
             generation = generations.mark(generation, "good")
         if esp is not None and uki is not None:
-            with report.stage("boot entry"):
+            with deaf(), report.stage("boot entry"):
                 boot_entries.add(esp, generation.number, uki, left=settings.boot_tries)
                 generations.write(replace(generation, bootable=True))
             for path in (target.boot_files.kernel, target.boot_files.initrd):
@@ -209,7 +209,7 @@ def take(target: Generation, checks: tuple[Check, ...] | None, mode: Mode, repor
     if mode in ("switch", "boot"):
         with boot_entries.mounted_esp() as esp:
             if esp is not None and target.bootable:
-                with report.stage("boot entry"):
+                with deaf(), report.stage("boot entry"):
                     boot_into(esp, target, read_settings().boot_tries)
         if transition is not None:
             generations.mark(target, "good")
@@ -246,7 +246,7 @@ def _go_live(
 ) -> Transition:
     """Activate a layer and judge it; on any failure go back to what was active, and raise InvarError."""
     now = active.active()
-    with orderly(), current_view(now.layers["config"]) as before, layer_view(layer, image) as view:
+    with current_view(now.layers["config"]) as before, layer_view(layer, image) as view:
         transition = plan_transition(view)
         try:
             activate(view, before, transition, report)
