@@ -108,6 +108,7 @@ def test_the_hardened_profile_locks_the_kernel_down(evaluate):
         (AMAZON + 'invar.immutable."/etc/x" = { };', "a path below /var"),
         (AMAZON + 'invar.immutable."/var/lib/../x" = { };', "a path below /var"),
         (AMAZON + 'invar.immutable."/var/lib/x/" = { };', "a path below /var"),
+        (AMAZON + 'invar.immutable."/var/lib/invar/generations" = { };', "Invar's own state"),
         (AMAZON + 'invar.immutable."/var/lib/x" = { }; invar.immutable."/var/lib/x/y" = { };', "holds another"),
         (AMAZON + 'invar.immutable."/var/lib/x".maxSize = 0;', "maxSize"),
         (AMAZON + 'invar.secrets."a/b".ssm = "/x";', "letters, digits"),

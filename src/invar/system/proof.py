@@ -181,6 +181,8 @@ def lines_of(proof: Proof) -> list[str]:
 
 def told_process(one: ProcessProof) -> str:
     """What is not declared, in a line."""
+    if not one.unit:
+        return f"{one.kind}: {one.why}"
     pids = ", ".join(map(str, one.pids)) + (", ..." if one.count > len(one.pids) else "")
     what = f"{one.program} ({pids}) in {one.unit}" if one.count else one.unit
     return f"{one.kind}: {what}" + (f": {one.why}" if one.why else "")

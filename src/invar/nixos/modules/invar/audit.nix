@@ -66,6 +66,10 @@ in
               message = "invar.immutable.\"${path}\": a path below /var, without /../, // or a / at its end. All else but /home and /root, which are there too, is sealed.";
             }
             {
+              assertion = path != "/var/lib/invar" && !(lib.hasPrefix "/var/lib/invar/" path);
+              message = "invar.immutable.\"${path}\" is Invar's own state, which changes.";
+            }
+            {
               assertion = !lib.any (inside path) (lib.attrNames cfg.immutable);
               message = "invar.immutable.\"${path}\" holds another of its paths: declare the outer one alone.";
             }
