@@ -18,7 +18,7 @@ from invar.machine.processes import (
     unit_of,
     units_in,
 )
-from invar.machine.sealed import Sealed, read_mountinfo, sealed_devices
+from invar.machine.sealed import Sealed, covering, read_mountinfo, sealed_devices
 
 UNITS = {
     "nginx.service": UnitFiles("/etc/systemd/system/nginx.service"),
@@ -184,6 +184,31 @@ def test_what_is_sealed_is_mounted_from_proven_layers() -> None:
     assert mounts[28].place == "/with space"
     names = {"254:0": "invar-packages", "254:9": "swap"}
     assert sealed_devices(mounts, 20, names) == {"0:30", "254:0", "0:40"}
+
+
+def test_what_is_mounted_over_the_sealed_system_is_told(tmp_path: Path) -> None:
+    layer = tmp_path / "layer"
+    for name in ("etc", "usr/bin", "mnt/data", "var/lib"):
+        (layer / name).mkdir(parents=True)
+    for name in ("etc/hosts", "etc/machine-id", "usr/bin/true"):
+        (layer / name).touch()
+    (layer / "usr/bin/link").symlink_to("nowhere")
+    listed = """
+20 1 0:30 / / ro - overlay invar ro,lowerdir=/config:/packages
+25 20 0:40 / /etc ro - overlay invar ro,lowerdir=/run/invar/x/etc
+30 25 0:24 /machine-id /etc/machine-id ro - tmpfs run rw
+31 25 0:24 /x /etc/hosts rw - tmpfs run rw
+32 20 0:50 / /mnt/data rw - ext4 /dev/vdb rw
+33 20 0:51 / /usr/bin rw - tmpfs evil rw
+34 33 0:51 / /usr/bin/true rw - tmpfs evil rw
+35 20 8:1 / /var rw - ext4 /dev/vda4 rw
+36 20 0:52 / /usr/bin/link rw - tmpfs evil rw
+37 25 0:24 / /etc/nothing rw - tmpfs run rw
+""".strip()
+    found = covering(read_mountinfo(listed), frozenset({"0:30", "0:40"}), [layer])
+    assert [(place, mount.source) for place, mount in found] == [
+        ("/etc/hosts", "run"), ("/usr/bin", "evil"), ("/usr/bin/link", "evil"),
+    ]  # fmt: skip
 
 
 def test_the_processes_of_this_computer_can_be_read() -> None:

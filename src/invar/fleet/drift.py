@@ -68,8 +68,8 @@ class Audited:
     """One instance: where it came from, what it proves, and what is wrong with it.
 
     `generation` is the fleet's whose image it runs. `proven` is the digest that it shows itself, None where it gave no
-    answer (or was not asked); `proof_age` how many seconds ago, None where the proof does not tell. `partial`: its proof
-    is an earlier Invar's, that tells no processes and files.
+    answer (or was not asked); `proof_age` how many seconds ago, None where the proof does not tell. `partial`: its
+    proof is an earlier Invar's, that tells no processes and files.
     """
 
     region: str

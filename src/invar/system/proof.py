@@ -23,7 +23,7 @@ _NONCE = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
 LayerState = Literal["verified", "corrupted", "missing"]
 CheckState = Literal["passed", "failed", "pending"]
 ProcessKind = Literal["undeclared", "foreign", "session"]
-FileState = Literal["kept", "altered", "missing", "new", "unread"]
+FileState = Literal["kept", "altered", "missing", "new", "unread", "covered"]
 Against = Literal["source", "first"]
 
 
@@ -64,7 +64,8 @@ class ProcessProof:
 
 @dataclass(frozen=True, slots=True)
 class FileProof:
-    """A tree that is declared immutable (`invar.immutable`), compared with its source, or with what it was at first.
+    """A tree that is declared immutable (`invar.immutable`), compared with its source, or with what it was at first; or
+    a place of the sealed system that something else is mounted over (covered: `message` tells what).
 
     kept: as it was. new: it was not there yet when it could have been recorded. unread: `message` says why it could not
     be compared. `digest` is what is there, `reference` what should be ("" where there is none); `changed` names the
@@ -197,6 +198,7 @@ def told_file(one: FileProof) -> str:
         "missing": "is missing",
         "new": "is not recorded yet",
         "unread": "cannot be compared",
+        "covered": "is covered by another mount",
     }[one.state]
     more = one.message or ", ".join(one.changed)
     return f"{one.path} {said}" + (f": {more}" if more else "")
