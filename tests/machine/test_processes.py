@@ -42,8 +42,10 @@ def process(
     return Process(pid, parent, group, program, is_sealed)
 
 
-def found(*processes: Process, allowed: tuple[str, ...] = ()) -> list[tuple[str, str, str]]:
-    return [(one.kind, one.unit, one.why) for one in judge(processes, UNITS, sealed, allowed)]
+def found(
+    *processes: Process, programs: tuple[str, ...] = (), allowed: tuple[str, ...] = ()
+) -> list[tuple[str, str, str]]:
+    return [(one.kind, one.unit, one.why) for one in judge(processes, UNITS, sealed, programs, allowed)]
 
 
 def test_what_the_system_declares_is_not_told() -> None:
@@ -81,8 +83,14 @@ def test_a_unit_that_is_not_of_the_sealed_system(group: str, why: str) -> None:
 def test_a_program_of_a_declared_unit_that_is_not_of_the_sealed_system() -> None:
     stray = process(60, "/system.slice/nginx.service", "/var/lib/app/bin/x", is_sealed=False)
     assert [kind for kind, *_ in found(stray)] == ["foreign"]
-    assert found(stray, allowed=("/var/lib/app",)) == []
-    assert [kind for kind, *_ in found(stray, allowed=("/var/lib/ap",))] == ["foreign"]
+    assert found(stray, programs=("/var/lib/app",)) == []
+    assert [kind for kind, *_ in found(stray, programs=("/var/lib/ap",))] == ["foreign"]
+
+
+def test_a_unit_that_declared_services_make_at_run_time() -> None:
+    container = process(61, "/system.slice/docker-0a.scope", "/bin/app", is_sealed=False)
+    assert [kind for kind, *_ in found(container)] == ["undeclared"]
+    assert found(container, allowed=("docker-0a.scope",)) == []
 
 
 def test_somebody_who_is_logged_in() -> None:

@@ -52,6 +52,7 @@ def gather(nonce: str | None = None, results: Sequence[CheckProof] | None = None
     if os.geteuid() != 0:
         raise InvarError("proof is root's to gather", hint="run `sudo invar proof`")
     now = active.active()
+    audited = immutable.declared()
     outcomes = checks.run_checks(checks.declared(), 0.0, Report()) if results is None else results
     return Proof(
         booted_digest=now.booted_digest,
@@ -68,7 +69,7 @@ def gather(nonce: str | None = None, results: Sequence[CheckProof] | None = None
         refused=state.refused(),
         nonce=nonce,
         time=time.time(),
-        processes=processes.undeclared_processes(immutable.declared().programs),
+        processes=processes.undeclared_processes(audited.programs, audited.units),
         files=_files(),
     )
 
