@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fleet.simulation import NAME, REGIONS, World, digest, fleet, world_in
+from invar.cli.fleet_state import audit_sum
 from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.core.home import Home
@@ -207,6 +208,16 @@ def test_a_machine_of_many_days_is_proven_by_a_line_of_today(web: Fleet) -> None
     assert audit.clean and audit.proven == 3
     ages = [one.proof_age for one in audit.instances]
     assert all(age is not None and age < 3600 for age in ages)
+
+
+def test_a_proof_of_an_earlier_invar_counts_and_is_told(web: Fleet) -> None:
+    assert "tell no processes" not in audit_sum(web.audit())
+    earlier = behave(web, earlier=True)
+    audit = web.audit()
+    assert audit.clean and [one.instance for one in audit.instances if one.partial] == [earlier]
+    assert "3 proven" in audit_sum(audit) and "1 of an earlier Invar that tell no processes and files" in audit_sum(
+        audit
+    )
 
 
 def test_a_proof_of_long_ago_proves_nothing_of_today(web: Fleet) -> None:

@@ -120,6 +120,8 @@ cp /usr/bin/sleep /tmp/stray
 nohup /tmp/stray 3000 </dev/null >/dev/null 2>&1 &
 systemd-run --quiet --unit=by-hand sleep 3000
 echo 4 >>/var/lib/model/weights
+echo 10.0.0.1 elsewhere >/run/hosts
+mount --bind /run/hosts /etc/hosts
 systemctl start invar-proof-console.service
 """
 
@@ -159,6 +161,7 @@ def test_a_machine_proves_what_it_runs_and_what_was_done_by_hand_to_the_audit(
     assert any(kind == "process" and "by-hand.service" in text for kind, text in found)
     assert any(kind == "session" and "sshd-session" in text for kind, text in found)  # ours
     assert ("file", "/var/lib/model is not its source: weights") in found
+    assert any(kind == "file" and "is covered by another mount: tmpfs of run" in text for kind, text in found)
     shown = run("audit")
     assert "file: /var/lib/model is not its source: weights" in shown.out and "1 with drift" in shown.out
 

@@ -192,8 +192,10 @@ def test_a_source_that_is_not_there_is_told(state: State) -> None:
 def test_what_the_system_declares(tmp_path: Path) -> None:
     assert declared(tmp_path / "nothing") == Audited()
     file = tmp_path / "audit.json"
-    file.write_text('{"programs": ["/x"], "immutable": [{"path": "/var/a", "source": null, "max_size": 3}]}')
-    assert declared(file) == Audited(("/x",), (Immutable("/var/a", None, 3),))
+    file.write_text(
+        '{"programs": ["/x"], "units": ["*.scope"], "immutable": [{"path": "/var/a", "source": null, "max_size": 3}]}'
+    )
+    assert declared(file) == Audited(("/x",), ("*.scope",), (Immutable("/var/a", None, 3),))
     file.write_text('{"programs": 1}')
     with pytest.raises(InvarError):
         declared(file)

@@ -18,7 +18,7 @@ from invar.machine.processes import (
     unit_of,
     units_in,
 )
-from invar.machine.sealed import Sealed, read_mountinfo, sealed_devices
+from invar.machine.sealed import Sealed, covering, read_mountinfo, sealed_devices
 
 UNITS = {
     "nginx.service": UnitFiles("/etc/systemd/system/nginx.service"),
@@ -42,8 +42,10 @@ def process(
     return Process(pid, parent, group, program, is_sealed)
 
 
-def found(*processes: Process, allowed: tuple[str, ...] = ()) -> list[tuple[str, str, str]]:
-    return [(one.kind, one.unit, one.why) for one in judge(processes, UNITS, sealed, allowed)]
+def found(
+    *processes: Process, programs: tuple[str, ...] = (), allowed: tuple[str, ...] = ()
+) -> list[tuple[str, str, str]]:
+    return [(one.kind, one.unit, one.why) for one in judge(processes, UNITS, sealed, programs, allowed)]
 
 
 def test_what_the_system_declares_is_not_told() -> None:
@@ -81,8 +83,14 @@ def test_a_unit_that_is_not_of_the_sealed_system(group: str, why: str) -> None:
 def test_a_program_of_a_declared_unit_that_is_not_of_the_sealed_system() -> None:
     stray = process(60, "/system.slice/nginx.service", "/var/lib/app/bin/x", is_sealed=False)
     assert [kind for kind, *_ in found(stray)] == ["foreign"]
-    assert found(stray, allowed=("/var/lib/app",)) == []
-    assert [kind for kind, *_ in found(stray, allowed=("/var/lib/ap",))] == ["foreign"]
+    assert found(stray, programs=("/var/lib/app",)) == []
+    assert [kind for kind, *_ in found(stray, programs=("/var/lib/ap",))] == ["foreign"]
+
+
+def test_a_unit_that_declared_services_make_at_run_time() -> None:
+    container = process(61, "/system.slice/docker-0a.scope", "/bin/app", is_sealed=False)
+    assert [kind for kind, *_ in found(container)] == ["undeclared"]
+    assert found(container, allowed=("docker-0a.scope",)) == []
 
 
 def test_somebody_who_is_logged_in() -> None:
@@ -184,6 +192,31 @@ def test_what_is_sealed_is_mounted_from_proven_layers() -> None:
     assert mounts[28].place == "/with space"
     names = {"254:0": "invar-packages", "254:9": "swap"}
     assert sealed_devices(mounts, 20, names) == {"0:30", "254:0", "0:40"}
+
+
+def test_what_is_mounted_over_the_sealed_system_is_told(tmp_path: Path) -> None:
+    layer = tmp_path / "layer"
+    for name in ("etc", "usr/bin", "mnt/data", "var/lib"):
+        (layer / name).mkdir(parents=True)
+    for name in ("etc/hosts", "etc/machine-id", "usr/bin/true"):
+        (layer / name).touch()
+    (layer / "usr/bin/link").symlink_to("nowhere")
+    listed = """
+20 1 0:30 / / ro - overlay invar ro,lowerdir=/config:/packages
+25 20 0:40 / /etc ro - overlay invar ro,lowerdir=/run/invar/x/etc
+30 25 0:24 /machine-id /etc/machine-id ro - tmpfs run rw
+31 25 0:24 /x /etc/hosts rw - tmpfs run rw
+32 20 0:50 / /mnt/data rw - ext4 /dev/vdb rw
+33 20 0:51 / /usr/bin rw - tmpfs evil rw
+34 33 0:51 / /usr/bin/true rw - tmpfs evil rw
+35 20 8:1 / /var rw - ext4 /dev/vda4 rw
+36 20 0:52 / /usr/bin/link rw - tmpfs evil rw
+37 25 0:24 / /etc/nothing rw - tmpfs run rw
+""".strip()
+    found = covering(read_mountinfo(listed), frozenset({"0:30", "0:40"}), [layer])
+    assert [(place, mount.source) for place, mount in found] == [
+        ("/etc/hosts", "run"), ("/usr/bin", "evil"), ("/usr/bin/link", "evil"),
+    ]  # fmt: skip
 
 
 def test_the_processes_of_this_computer_can_be_read() -> None:

@@ -72,10 +72,11 @@ def test_immutable_state_is_told_to_the_instance_and_put_in_its_place_before_ser
         AMAZON
         + """invar.immutable."/var/lib/model" = { source = pkgs.writeTextDir "weights" "1 2 3"; maxSize = 5; };
         invar.immutable."/var/lib/licence" = { };
-        invar.audit.programs = [ "/var/lib/containers" ];"""
+        invar.audit.programs = [ "/var/lib/app" ];
+        invar.audit.units = [ "docker-*.scope" ];"""
     )
     told = json.loads(made.text("invar/audit.json"))
-    assert told["programs"] == ["/var/lib/containers"]
+    assert (told["programs"], told["units"]) == (["/var/lib/app"], ["docker-*.scope"])
     licence, model = told["immutable"]
     assert licence == {"path": "/var/lib/licence", "source": None, "max_size": 64}
     assert (model["path"], model["max_size"]) == ("/var/lib/model", 5)
@@ -106,8 +107,10 @@ def test_the_hardened_profile_locks_the_kernel_down(evaluate):
         (AMAZON + "invar.secrets.db = { };", "exactly one of ssm and secretsmanager"),
         ('invar.immutable."/var/lib/x" = { };', "invar.immutable needs Invar on the instance"),
         (AMAZON + 'invar.immutable."/etc/x" = { };', "a path below /var"),
+        (AMAZON + 'invar.audit.units = [ "docker" ];', "string matching the pattern"),
         (AMAZON + 'invar.immutable."/var/lib/../x" = { };', "a path below /var"),
         (AMAZON + 'invar.immutable."/var/lib/x/" = { };', "a path below /var"),
+        (AMAZON + 'invar.immutable."/var/lib/invar/generations" = { };', "Invar's own state"),
         (AMAZON + 'invar.immutable."/var/lib/x" = { }; invar.immutable."/var/lib/x/y" = { };', "holds another"),
         (AMAZON + 'invar.immutable."/var/lib/x".maxSize = 0;', "maxSize"),
         (AMAZON + 'invar.secrets."a/b".ssm = "/x";', "letters, digits"),

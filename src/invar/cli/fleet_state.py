@@ -181,6 +181,8 @@ def audit_sum(audit: Audit) -> str:
         oldest = max((one.proof_age for one in audit.instances if one.proof_age is not None), default=None)
         proven = f"{audit.proven} proven" + ("" if oldest is None else f" (the oldest proof {age_text(oldest)} ago)")
         proven += f", {audit.unproven} unproven" if audit.unproven else ""
+        partial = sum(one.partial for one in audit.instances)
+        proven += f", {partial} of an earlier Invar that tell no processes and files" if partial else ""
     moving = ", a rollout is under way" if audit.moving else ""
     return (
         f"{audit.fleet}: generation {audit.generation or 'none'}, {len(audit.instances)} instances, {proven}, "

@@ -68,7 +68,8 @@ class Audited:
     """One instance: where it came from, what it proves, and what is wrong with it.
 
     `generation` is the fleet's whose image it runs. `proven` is the digest that it shows itself, None where it gave no
-    answer (or was not asked); `proof_age` how many seconds ago, None where the proof does not tell.
+    answer (or was not asked); `proof_age` how many seconds ago, None where the proof does not tell. `partial`: its
+    proof is an earlier Invar's, that tells no processes and files.
     """
 
     region: str
@@ -81,6 +82,7 @@ class Audited:
     generation: int | None
     proven: str | None
     proof_age: float | None
+    partial: bool
     findings: tuple[Finding, ...]
 
     @property
@@ -133,6 +135,7 @@ def audited(
         generation=generation_with(history, instance.region, instance.image),
         proven=shown,
         proof_age=age_of(proof, now),
+        partial=proof is not None and (proof.processes is None or proof.files is None),
         findings=tuple(findings),
     )
 

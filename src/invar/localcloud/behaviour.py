@@ -21,7 +21,7 @@ class Behaviour:
     digest that its proof claims instead of its image's. `corrupted`: its proof shows a corrupted layer. `silent`: it
     gives no proof. `failed_units`: systemd units that its proof names; `strays`: programs that run in no declared unit;
     `sessions`: programs of somebody who is logged in; `altered`: immutable files that are not as declared.
-    `lost_after`: from then on its console has other things than proofs.
+    `earlier`: its image has an Invar whose proof tells neither. `lost_after`: from then on its console has no proof.
     """
 
     boot_seconds: float | None = None
@@ -36,6 +36,7 @@ class Behaviour:
     strays: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
     altered: tuple[str, ...] = ()
+    earlier: bool = False
     lost_after: float | None = None
 
     @classmethod

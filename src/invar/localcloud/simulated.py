@@ -63,6 +63,11 @@ def host_name(instance: Instance) -> str:
 
 
 def _proof(instance: Instance, now: float) -> Proof:
+    whole = _whole_proof(instance, now)
+    return replace(whole, time=None, processes=None, files=None) if instance.behaviour.earlier else whole
+
+
+def _whole_proof(instance: Instance, now: float) -> Proof:
     behaviour = instance.behaviour
     digest = behaviour.digest or instance.image_tags.get(SYSTEM_TAG, "")
     generation = _number(instance.image_tags, GENERATION_TAG)

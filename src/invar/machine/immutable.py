@@ -46,9 +46,11 @@ class Immutable:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """What the configuration says of audits. `programs`: where units may run programs from besides the system."""
+    """What the configuration says of audits. `programs`: where units may run programs from besides the system. `units`:
+    patterns of units that may be made on the running machine."""
 
     programs: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
     immutable: tuple[Immutable, ...] = ()
 
 

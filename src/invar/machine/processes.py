@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from invar.core.errors import InvarError
@@ -65,21 +66,21 @@ class UnitFiles:
     drop_ins: tuple[str, ...] = ()
 
 
-def undeclared_processes(allowed: Sequence[str] = ()) -> tuple[ProcessProof, ...]:
-    """What runs and is not declared, but for whoever asks. `allowed`: `invar.audit.programs`.
+def undeclared_processes(programs: Sequence[str] = (), patterns: Sequence[str] = ()) -> tuple[ProcessProof, ...]:
+    """What runs and is not declared, but for whoever asks, for programs in these places and units like these.
 
     Raises InvarError when systemd does not answer.
     """
     sealed = Sealed()
-    found = _look(sealed, read_processes(sealed), allowed)
+    found = _look(sealed, read_processes(sealed), programs, patterns)
     if any(one.kind != "session" for one in found):
         # A process that was about to end with its session, or to become something else, is gone by now.
         before = read_processes(sealed)
         time.sleep(SECOND_LOOK)
         after = set(read_processes(sealed))
-        found = _look(sealed, [one for one in before if one in after], allowed)
+        found = _look(sealed, [one for one in before if one in after], programs, patterns)
     listed = {one.unit for one in found}
-    found += [one for one in idle_units(BY_HAND) if one.unit not in listed]
+    found += [one for one in idle_units(BY_HAND) if one.unit not in listed and not _is_like(one.unit, patterns)]
     if len(found) > LISTED:
         rest = found[LISTED - 1 :]
         count = sum(one.count for one in rest)
@@ -87,22 +88,29 @@ def undeclared_processes(allowed: Sequence[str] = ()) -> tuple[ProcessProof, ...
     return tuple(found)
 
 
-def _look(sealed: Sealed, running: Sequence[Process], allowed: Sequence[str]) -> list[ProcessProof]:
-    names = sorted({unit for one in running if (unit := unit_of(one.group)) and not _of_user(one.group)})
+def _look(
+    sealed: Sealed, running: Sequence[Process], programs: Sequence[str], patterns: Sequence[str]
+) -> list[ProcessProof]:
+    names = {unit for one in running if (unit := unit_of(one.group)) and not _of_user(one.group)}
+    allowed = {name for name in names if _is_like(name, patterns)}
     asker = ancestry(running, os.getpid())
-    return judge(running, read_units(names), lambda path: sealed.holds(Path(path)), allowed, asker)
+    return judge(
+        running, read_units(sorted(names - allowed)), lambda path: sealed.holds(Path(path)), programs, allowed, asker
+    )
 
 
 def judge(
     processes: Iterable[Process],
     units: Mapping[str, UnitFiles],
     sealed: Callable[[str], bool],
-    allowed: Sequence[str] = (),
+    programs: Sequence[str] = (),
+    allowed: Collection[str] = (),
     asker: Collection[int] = (),
 ) -> list[ProcessProof]:
     """What is not declared, those of one kind, unit and program together; without the `asker`'s own processes.
 
-    `sealed` tells whether a file is. Pure.
+    `sealed` tells whether a file is. What runs in `allowed` units is nobody's concern (a container has programs of its
+    own), and programs in the places of `programs` need not be sealed. Pure.
     """
     everything = list(processes)
     attended = {_slice(one.group) for one in everything if _holds_session(one)}
@@ -111,11 +119,11 @@ def judge(
         unit = unit_of(one.group)
         why = _why_undeclared(one, unit, units, sealed, attended)
         name = unit or one.group
-        if _manages(one) or one.pid in asker:
+        if _manages(one) or one.pid in asker or unit in allowed:
             continue
         if why is not None:
             kind = "undeclared"
-        elif not one.sealed and not any(_is_in(one.program, place) for place in allowed):
+        elif not one.sealed and not any(_is_in(one.program, place) for place in programs):
             kind, why = "foreign", "the program is not of the sealed system"
         elif _of_user(one.group):
             kind, why = "session", ""
@@ -261,6 +269,10 @@ def _holds_session(one: Process) -> bool:
         and one.sealed
         and Path(one.program).name in _LOGINS
     )
+
+
+def _is_like(unit: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(unit, pattern) for pattern in patterns)
 
 
 def _is_in(program: str, place: str) -> bool:

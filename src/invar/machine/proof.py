@@ -14,7 +14,8 @@ from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Report
 from invar.machine import active, checks, device_mapper, immutable, processes, state
 from invar.machine.init import FOUND, say_on_console
-from invar.system.proof import CONSOLE_PREFIX, CheckProof, LayerProof, Proof, checked_nonce, lines_of
+from invar.machine.sealed import Sealed
+from invar.system.proof import CONSOLE_PREFIX, CheckProof, FileProof, LayerProof, Proof, checked_nonce, lines_of
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _UPTIME = Path("/proc/uptime")
@@ -68,8 +69,8 @@ def gather(nonce: str | None = None, results: Sequence[CheckProof] | None = None
         refused=state.refused(),
         nonce=nonce,
         time=time.time(),
-        processes=processes.undeclared_processes(audited.programs),
-        files=immutable.compare(audited.immutable),
+        processes=processes.undeclared_processes(audited.programs, audited.units),
+        files=_files(),
     )
 
 
@@ -84,9 +85,13 @@ def _announce_again() -> int:
     well = not proof.failed_units and all(check.state == "passed" for check in proof.checks)
     if well and any(one.state == "new" for one in proof.files or ()):
         immutable.record_new()
-        proof = replace(proof, files=immutable.compare(immutable.declared().immutable))
+        proof = replace(proof, files=_files())
     announce(proof)
     return ExitCode.DONE
+
+
+def _files() -> tuple[FileProof, ...]:
+    return (*immutable.compare(immutable.declared().immutable), *Sealed().covered())
 
 
 def _serve() -> int:

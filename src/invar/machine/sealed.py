@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from invar.machine import state
 from invar.machine.mounts import mount_of
+from invar.system.proof import FileProof
 
 OVERLAID = ("/etc", "/nix")
 """Where, besides /, layers are mounted over one another (activation.py)."""
+
+EXPECTED = frozenset({"/dev", "/etc/machine-id", "/proc", "/run", "/sys", "/tmp", "/var"})
+"""What is mounted on the sealed root by the initrd and by systemd."""
+LISTED = 16
+"""Covered places that a proof names at most."""
 
 _DM_NAME = "invar-"
 
 
 @dataclass(frozen=True, slots=True)
 class Mounted:
-    """Of one line of mountinfo (proc(5)): its superblock's device as MAJOR:MINOR, place, type, superblock options."""
+    """Of one line of mountinfo (proc(5)): the mount that it is on, its superblock's device as MAJOR:MINOR, place, type,
+    source and superblock options."""
 
+    parent: int
     device: str
     place: str
     kind: str
+    source: str
     options: tuple[str, ...]
 
 
@@ -31,7 +42,8 @@ def read_mountinfo(text: str) -> dict[int, Mounted]:
         words = line.split(" ")
         separator = words.index("-", 6)
         place = words[4].encode().decode("unicode_escape")
-        found[int(words[0])] = Mounted(words[2], place, words[separator + 1], tuple(words[separator + 3].split(",")))
+        kind, source, options = words[separator + 1 : separator + 4]
+        found[int(words[0])] = Mounted(int(words[1]), words[2], place, kind, source, tuple(options.split(",")))
     return found
 
 
@@ -53,6 +65,30 @@ def sealed_devices(mounts: Mapping[int, Mounted], root: int | None, dm_names: Ma
     return frozenset(found)
 
 
+def covering(
+    mounts: Mapping[int, Mounted], devices: frozenset[str], layers: Sequence[Path]
+) -> list[tuple[str, Mounted]]:
+    """What is mounted over something of the sealed system, and is not of it: the place, and the mount.
+
+    `layers` are where the layers' own roots are mounted. Over an empty directory nothing is covered.
+    """
+    return [
+        (mount.place, mount)
+        for mount in mounts.values()
+        if mount.parent in mounts
+        and mounts[mount.parent].device in devices
+        and mount.device not in devices
+        and mount.place not in EXPECTED
+        and any(_holds_something(layer / mount.place.lstrip("/")) for layer in layers)
+    ]
+
+
+def _holds_something(path: Path) -> bool:
+    if path.is_dir() and not path.is_symlink():
+        return any(path.iterdir())
+    return os.path.lexists(path)
+
+
 class Sealed:
     """Tells what is sealed, as the machine is mounted now."""
 
@@ -61,6 +97,15 @@ class Sealed:
         self._by_namespace: dict[str, dict[int, Mounted]] = {}
         names = {mount.device: _dm_name(mount.device) for mount in self._own.values() if mount.kind == "erofs"}
         self.devices = sealed_devices(self._own, mount_of(Path("/")), names)
+
+    def covered(self) -> tuple[FileProof, ...]:
+        """Files and directories of the sealed system that something else was mounted over."""
+        layers = [one for one in (state.ACTIVE_ROOT, state.CONFIG_ROOT, state.PACKAGES_ROOT) if one.is_dir()]
+        found = covering(self._own, self.devices, layers)[:LISTED]
+        return tuple(
+            FileProof(place, "covered", "source", "", "", message=f"{mount.kind} of {mount.source}")
+            for place, mount in found
+        )
 
     def holds(self, path: Path) -> bool:
         """Whether a file (behind links) is of the sealed system. One that is not there is not."""

@@ -23,7 +23,7 @@ _NONCE = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
 LayerState = Literal["verified", "corrupted", "missing"]
 CheckState = Literal["passed", "failed", "pending"]
 ProcessKind = Literal["undeclared", "foreign", "session"]
-FileState = Literal["kept", "altered", "missing", "new", "unread"]
+FileState = Literal["kept", "altered", "missing", "new", "unread", "covered"]
 Against = Literal["source", "first"]
 
 
@@ -64,7 +64,8 @@ class ProcessProof:
 
 @dataclass(frozen=True, slots=True)
 class FileProof:
-    """A tree that is declared immutable (`invar.immutable`), compared with its source, or with what it was at first.
+    """A tree that is declared immutable (`invar.immutable`), compared with its source, or with what it was at first; or
+    a place of the sealed system that something else is mounted over (covered: `message` tells what).
 
     kept: as it was. new: it was not there yet when it could have been recorded. unread: `message` says why it could not
     be compared. `digest` is what is there, `reference` what should be ("" where there is none); `changed` names the
@@ -181,6 +182,8 @@ def lines_of(proof: Proof) -> list[str]:
 
 def told_process(one: ProcessProof) -> str:
     """What is not declared, in a line."""
+    if not one.unit:
+        return f"{one.kind}: {one.why}"
     pids = ", ".join(map(str, one.pids)) + (", ..." if one.count > len(one.pids) else "")
     what = f"{one.program} ({pids}) in {one.unit}" if one.count else one.unit
     return f"{one.kind}: {what}" + (f": {one.why}" if one.why else "")
@@ -195,6 +198,7 @@ def told_file(one: FileProof) -> str:
         "missing": "is missing",
         "new": "is not recorded yet",
         "unread": "cannot be compared",
+        "covered": "is covered by another mount",
     }[one.state]
     more = one.message or ", ".join(one.changed)
     return f"{one.path} {said}" + (f": {more}" if more else "")

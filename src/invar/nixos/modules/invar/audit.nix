@@ -48,10 +48,19 @@ in
     audit.programs = mkOption {
       type = types.listOf (types.strMatching "/.+");
       default = [ ];
-      example = [ "/var/lib/containers" ];
+      example = [ "/var/lib/app/bin" ];
       description = ''
         Directories (or programs) outside of the sealed system that its units may run programs from. Audits name all others: a
         program in /tmp or /var, or one that was deleted, is nothing that the configuration declares.
+      '';
+    };
+    audit.units = mkOption {
+      type = types.listOf (types.strMatching "[^/]+\\.(service|scope|socket|mount|timer)");
+      default = [ ];
+      example = [ "docker-*.scope" ];
+      description = ''
+        Patterns of units that declared services make while the machine runs, as Docker does for its containers. What runs in them is not
+        looked at. Audits name all other units that were not there when the image was built.
       '';
     };
   };
@@ -64,6 +73,10 @@ in
             {
               assertion = lib.hasPrefix "/var/" path && !(lib.hasSuffix "/" path) && builtins.match ".*/[.]{0,2}(/.*)?" path == null;
               message = "invar.immutable.\"${path}\": a path below /var, without /../, // or a / at its end. All else but /home and /root, which are there too, is sealed.";
+            }
+            {
+              assertion = path != "/var/lib/invar" && !(lib.hasPrefix "/var/lib/invar/" path);
+              message = "invar.immutable.\"${path}\" is Invar's own state, which changes.";
             }
             {
               assertion = !lib.any (inside path) (lib.attrNames cfg.immutable);
@@ -80,7 +93,7 @@ in
     }
     (lib.mkIf cfg.machine.enable {
       environment.etc."invar/audit.json".text = builtins.toJSON {
-        inherit (cfg.audit) programs;
+        inherit (cfg.audit) programs units;
         immutable = records;
       };
     })
