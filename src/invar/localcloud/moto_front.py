@@ -14,6 +14,7 @@ import sys
 import types
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
 import moto.backends
 from moto.autoscaling.responses import AutoScalingResponse
+from moto.core import responses
 from moto.core.base_backend import BackendDict
 from moto.core.exceptions import ServiceException
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -50,7 +52,7 @@ Operation = Callable[[Caller, Mapping[str, Any]], dict[str, Any]]
 
 def application() -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
     """moto's server as a WSGI application, every service behind one address."""
-    return DomainDispatcherApplication(create_backend_app)
+    return _Dispatcher(create_backend_app)
 
 
 def encrypted_by_default(account: str, region: str) -> bool:
@@ -62,9 +64,10 @@ def encrypted_by_default(account: str, region: str) -> bool:
 
 def replace_operations(operations: Mapping[str, Operation], service: str = "ec2") -> None:
     """Answer these operations of a service (botocore names) ourselves instead of moto."""
-    responses = {"ec2": EC2Response, "autoscaling": AutoScalingResponse, "elbv2": ELBV2Response}
+    classes: dict[str, type] = {"ec2": EC2Response, "autoscaling": AutoScalingResponse, "elbv2": ELBV2Response}
     for name, operation in operations.items():
-        setattr(responses[service], camelcase_to_underscores(name), _method(operation, service, name))
+        setattr(classes[service], camelcase_to_underscores(name), _method(operation, service, name))
+    _method_names.cache_clear()
 
 
 def operations_of(service: str) -> set[str]:
@@ -155,6 +158,26 @@ def load_state(path: Path) -> Any:
 def clear_state() -> None:
     """Forget everything that moto knows."""
     BackendDict.reset()
+
+
+class _Dispatcher(DomainDispatcherApplication):
+    """Remembers which service a host belongs to: moto lists its own directories for every request to find out."""
+
+    def __init__(self, create_app: Callable[..., Any]) -> None:
+        super().__init__(create_app)
+        self._found: dict[str | None, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        """The service, by a host as `infer_service_region_host` makes it up: some fifty of them."""
+        found = self._found.get(host)
+        if found is None:
+            found = self._found[host] = super().get_backend_for_host(host)
+        return found
+
+
+_method_names = cache(responses.method_names_from_class)
+"""moto inspects a service's class for every call. `replace_operations`, which changes classes, forgets the names."""
+setattr(responses, "method_names_from_class", _method_names)  # noqa: B010 (as in replace_tags)
 
 
 class _Pickler(pickle.Pickler):

@@ -91,7 +91,10 @@ def serve(root: Path, port: int = 0) -> None:
 
 
 class Cloud:
-    """All parts over one state directory. There can be one in a process, for moto's state is the process's."""
+    """All parts over one state directory. There can be one in a process, for moto's state is the process's.
+
+    `compute` is called by whoever holds `lock`.
+    """
 
     def __init__(self, root: Path, *, clock: Clock | None = None, machines: bool = True) -> None:
         """`clock` None: real time. Without `machines` every instance has to be a simulated one."""
@@ -107,8 +110,8 @@ class Cloud:
         self._ec2_snapshots = Ec2Snapshots(self._store, clock)
         self._ec2_images = Ec2Images(self._images, self._store, self._ec2_snapshots, self._database, clock)
         self._settings = Settings()
-        self._faults, self._counters = FaultBook(), Counters()
-        self._moto_lock = threading.RLock()
+        self.faults, self._counters = FaultBook(), Counters()
+        self.lock = threading.RLock()
         bases = BaseDisks(root / "disks", self._store)
         bases.sweep()
         self._hypervisor = Hypervisor(root / "machines", bases, find_qemu) if machines else None
@@ -117,13 +120,13 @@ class Cloud:
         if kept is not None:
             self.compute.restore(kept)
         self.balancers = LoadBalancers(
-            moto_front.ACCOUNT, self.compute.registry, self.compute.instances, self.compute.network, self._moto_lock
+            moto_front.ACCOUNT, self.compute.registry, self.compute.instances, self.compute.network, self.lock
         )
         self.compute.launcher.reserved = self.balancers.addresses
         self._install()
         controls = Controls(
             instance=self.instance,
-            faults=self._faults,
+            faults=self.faults,
             counters=self._counters,
             clock=clock,
             snapshots=self._store,
@@ -132,29 +135,29 @@ class Cloud:
             set_settings=self._set_settings,
             reset=self._reset,
             compute=self.compute,
-            lock=self._moto_lock,
+            lock=self.lock,
             changed=lambda: self._saver.soon(),
         )
         self._saver = Saver(self._save)
-        self._probes = ProbeThread(self.compute.prober, self._moto_lock, self._saver.soon) if machines else None
+        self._probes = ProbeThread(self.compute.prober, self.lock, self._saver.soon) if machines else None
         self.gateway = Gateway(
             Parts(
                 ebs=self._ebs,
                 images=self._ec2_images,
                 moto=moto_front.application(),
                 control=Control(controls),
-                faults=self._faults,
+                faults=self.faults,
                 counters=self._counters,
                 account=moto_front.ACCOUNT,
                 encrypted_by_default=moto_front.encrypted_by_default,
                 changed=self._saver.soon,
-                moto_lock=self._moto_lock,
+                moto_lock=self.lock,
             )
         )
 
     def step(self) -> None:
         """Do what is due now in all regions; while the clock is frozen, nothing is."""
-        with self._moto_lock:
+        with self.lock:
             if not self._clock.frozen and self.compute.step():
                 self._saver.soon()
             if self._settings.real_ports:
@@ -218,13 +221,13 @@ class Cloud:
         self.compute.set_settings(settings)
 
     def _reset(self) -> None:
-        with self._moto_lock, self._database.transaction():
+        with self.lock, self._database.transaction():
             self._database.clear()
             self._blocks.clear()
             moto_front.clear_state()
             self.compute.clear()
             self.balancers.close()
-        self._faults.clear()
+        self.faults.clear()
         self._counters.clear()
         self._clock.freeze(False)
         self._ebs.forget()
@@ -232,7 +235,7 @@ class Cloud:
         self._saver.soon()
 
     def _save(self) -> None:
-        with self._moto_lock:
+        with self.lock:
             moto_front.save_state(self._moto_path, self.compute.kept())
 
 
