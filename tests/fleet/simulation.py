@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import io
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,7 @@ class InProcess(Cloud):
     """An account whose every call goes to a local cloud's gateway in this process, and is made once.
 
     `dies_in`: this many calls later whoever calls is killed, before the call or (`dies_late`) before its answer.
+    `meanwhile`: so many calls later somebody else does this first; pairs of a count and what is done.
     """
 
     def __init__(self, local: LocalCloud, *, wire: bool = True) -> None:
@@ -64,6 +66,8 @@ class InProcess(Cloud):
         self.calls = 0
         self.dies_in: int | None = None
         self.dies_late = False
+        self.meanwhile: list[tuple[int, Callable[[], None]]] = []
+        self._counting = threading.Lock()
 
     def _client(self, service: str, region: str, attempts: int) -> Any:
         with self._lock:
@@ -109,9 +113,14 @@ class InProcess(Cloud):
 
     def _dies(self) -> bool:
         """Whether whoever makes this call is killed before its answer. Raises Killed when it is before the call."""
-        self.calls += 1
-        dies = self.dies_in is not None and self.dies_in <= 0
-        self.dies_in = None if self.dies_in is None else self.dies_in - 1
+        with self._counting:
+            self.calls += 1
+            dies = self.dies_in is not None and self.dies_in <= 0
+            self.dies_in = None if self.dies_in is None else self.dies_in - 1
+            due = [act for calls, act in self.meanwhile if calls <= 0]
+            self.meanwhile = [(calls - 1, act) for calls, act in self.meanwhile if calls > 0]
+        for act in due:
+            act()
         if dies and not self.dies_late:
             raise Killed
         return dies

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from fleet.simulation import NAME, REGIONS, Killed, World, fleet, world_in
 from invar.aws.instances import find_instances
@@ -26,9 +29,10 @@ from invar.core.events import Report
 from invar.fleet.apply import create_missing
 from invar.fleet.audit import GONE, audit_fleet
 from invar.fleet.begin import begin_creation, begin_rollback, begin_rollout, find_fleet_groups
-from invar.fleet.ledger import Entry, Ledger
-from invar.fleet.rollout import drive, go_on
+from invar.fleet.ledger import Entry, Ledger, Mark, Standing
+from invar.fleet.rollout import Time, drive, go_on, pause
 from invar.fleet.spec import TAG_FLEET, FleetSpec
+from invar.localcloud.behaviour import Behaviour, Rule
 from invar.localcloud.simulated import answers
 
 LONG = os.environ.get("INVAR_TEST_LONG") == "1"
@@ -86,58 +90,129 @@ class Operator:
         self.world.watchers.append(self.watch)
 
     def roll(self, image: int) -> None:
-        def begin() -> Entry | None:
-            return begin_rollout(self.world.aws, self.spec, self.ledger, self.who(), self.now(), image=image)
-
-        self.until_rest(begin)
+        self.until_rest(lambda: self.begin(image))
 
     def roll_back(self) -> None:
         self.until_rest(lambda: begin_rollback(self.world.aws, self.spec, self.ledger, self.who(), self.now(), None))
 
+    def begin(self, image: int) -> Entry | None:
+        return begin_rollout(self.world.aws, self.spec, self.ledger, self.who(), self.now(), image=image)
+
     def until_rest(self, begin: Callable[[], Entry | None]) -> None:
-        """Begin something, and have one controller after another drive it until it is at rest."""
-        expected: int | None = None
+        """Begin something, and have one controller after another drive it until all is at rest."""
         for _ in range(MOST_CONTROLLERS):
             self.controllers += 1
             try:
                 newest = self.ledger.history().newest
                 if newest is not None and newest.open:
-                    number = newest.entry.number
-                    if newest.entry.kind == "create":
-                        groups = find_fleet_groups(self.world.aws, self.spec)
-                        create_missing(self.world.aws, self.spec, groups, newest.entry.deployments)
-                    if newest.paused:
-                        go_on(self.world.aws, self.spec.group, self.ledger, newest, self.who(), self.now())
-                elif expected is not None and newest is not None and newest.entry.number > self.begun:
+                    self.take_over(newest)
+                elif newest is not None and newest.entry.number > self.begun:
                     break
                 else:
-                    expected = self.begun + 1
                     entry = begin()
                     if entry is None:
-                        return
-                    number = entry.number
+                        break
                     if entry.kind == "create":
                         create_missing(self.world.aws, self.spec, {}, entry.deployments)
-                result = drive(
-                    self.world.aws, self.spec.group, self.ledger, number, self.who(), QUIET, times=self.world.times()
-                )
-                if result.standing.outcome is not None:
-                    break
+                    self.drive(entry.number)
             except (Killed, InvarError) as error:
-                if isinstance(error, InvarError) and "no earlier generation" in error.what:
-                    return
                 self.world.aws.dies_in = None
+                if isinstance(error, InvarError) and "no earlier generation" in error.what:
+                    break
+                if isinstance(error, InvarError) and "makes no progress" in error.what:
+                    self.mend()
                 self.world.wait(60)
         self.heal()
-        self.begun += 1
+        newest = self.ledger.history().newest
+        assert newest is not None
+        self.begun = newest.entry.number
         self.check_rest()
 
+    def take_over(self, newest: Standing) -> None:
+        """What `invar resume` does."""
+        if newest.entry.kind == "create":
+            groups = find_fleet_groups(self.world.aws, self.spec)
+            create_missing(self.world.aws, self.spec, groups, newest.entry.deployments)
+        if newest.paused:
+            self.while_paused(newest)
+            go_on(self.world.aws, self.spec.group, self.ledger, newest, self.who(), self.now())
+        self.drive(newest.entry.number)
+
+    def drive(self, number: int, times: Time | None = None) -> None:
+        times = times or self.world.times()
+        drive(self.world.aws, self.spec.group, self.ledger, number, self.who(), QUIET, times=times)
+
+    def while_paused(self, standing: Standing) -> None:
+        """Time passes in which EC2 ends nothing: neither what ran before, nor what the rollout launched."""
+
+        def suspended() -> dict[str, Any]:
+            groups = {region: self.world.group(region) for region in standing.entry.deployments}
+            return {
+                region: group.active_refresh.id
+                for region, group in groups.items()
+                if group.active_refresh is not None
+                and group.active_refresh.status in ("Pending", "InProgress")
+                and "InstanceRefresh" in group.suspended
+            }
+
+        def serving(region: str) -> set[str]:
+            instances = {one.id: one for one in self.world.compute.instances.everything()}
+            faults = ("dies_after", "impaired_after")
+            return {
+                one.id
+                for one in self.world.members(region)
+                if one.state == "InService"
+                and all(getattr(instances[one.id].behaviour, name) is None for name in faults)
+            }
+
+        before = {region: (identity, serving(region)) for region, identity in suspended().items()}
+        self.world.wait(200)
+        for region, identity in suspended().items():
+            if region in before and before[region][0] == identity:
+                assert before[region][1] <= serving(region), region
+
+    def mend(self) -> None:
+        """What an operator does about a way back that is stuck: ends the instances that were found bad."""
+        self.world.compute.behaviours.rules.clear()
+        self.undisturbed = False
+        instances = {one.id: one for one in self.world.compute.instances.everything()}
+        for region in self.spec.order:
+            for member in self.world.members(region):
+                if instances[member.id].behaviour != Behaviour():
+                    self.world.aws.autoscaling(region).terminate_instance_in_auto_scaling_group(
+                        InstanceId=member.id, ShouldDecrementDesiredCapacity=False
+                    )
+
     def heal(self) -> None:
-        """Nothing goes wrong any more."""
+        """Nothing goes wrong any more, and nobody else does anything."""
         self.world.compute.behaviours.rules.clear()
         self.world.control("DELETE", "faults")
         self.world.aws.dies_in = None
+        self.world.aws.meanwhile.clear()
+        del self.world.watchers[1:]
         self.undisturbed = True
+
+    def somebody(self, act: str) -> None:
+        """Somebody else does something to the fleet just now; what refuses it, and kills him, is no matter here."""
+        with suppress(InvarError, ClientError, Killed):
+            newest = self.ledger.history().newest
+            assert newest is not None
+            number = newest.entry.number
+            if act == "cancels":
+                self.cancel_all()
+            elif act == "begins":
+                begun = self.begin(1 + number % 3)
+                assert begun is None or not newest.open
+            elif not newest.open:
+                return
+            elif act == "pauses" and not newest.going_back:
+                pause(self.world.aws, self.spec.group, self.ledger, newest, "somebody", self.now())
+            elif act == "aborts":
+                self.ledger.fail(number, Mark("failed", "somebody", self.now(), "an operator aborted it"))
+            elif act in ("resumes", "aborts") and newest.paused:
+                go_on(self.world.aws, self.spec.group, self.ledger, newest, "somebody", self.now())
+            if act in ("looks", "resumes", "aborts"):
+                self.drive(number, Time(self.now, _end))
 
     def cancel_all(self) -> None:
         """Somebody else cancels what is under way."""
@@ -201,6 +276,94 @@ class Operator:
         return self.world.clock.now()
 
 
+@dataclass(frozen=True)
+class Bad:
+    """Instances of an image go bad: not the first `after`, then `times` in each region."""
+
+    image: int
+    kind: str
+    after: int
+    times: int
+
+    def befall(self, operator: Operator) -> None:
+        current = operator.ledger.history().current
+        if current is not None and current.entry.image_generation == self.image:
+            return  # what runs already is what a failed rollout goes back to
+        for region in REGIONS:
+            rule = bad(operator.world.images[self.image][region], self.kind, self.after, self.times)
+            operator.world.compute.behaviours.rules.append(rule)
+
+
+@dataclass(frozen=True)
+class Throttled:
+    """AWS refuses an operation for a while."""
+
+    operation: str
+    after: int
+    times: int
+
+    def befall(self, operator: Operator) -> None:
+        operator.undisturbed = False
+        given = {"operation": self.operation, "after": self.after, "times": self.times}
+        operator.world.control("POST", "faults", given | {"action": "error", "code": "Throttling", "status": 400})
+
+
+@dataclass(frozen=True)
+class Dies:
+    """The controller is killed at a call, before it or before its answer."""
+
+    calls: int
+    late: bool
+
+    def befall(self, operator: Operator) -> None:
+        operator.undisturbed = False
+        operator.world.aws.dies_in, operator.world.aws.dies_late = self.calls, self.late
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """Somebody else does something, between two calls of the controller's."""
+
+    act: str
+    calls: int
+
+    def befall(self, operator: Operator) -> None:
+        if self.act == "begins":
+            operator.undisturbed = False  # the first operator's may end at once then, and nobody drives the other's
+        operator.world.aws.meanwhile.append((self.calls, lambda: operator.somebody(self.act)))
+
+
+@dataclass(frozen=True)
+class Later:
+    """Somebody else does something, while the controller waits."""
+
+    act: str
+    seconds: int
+
+    def befall(self, operator: Operator) -> None:
+        at, done = operator.now() + self.seconds, list[bool]()
+
+        def look() -> None:
+            if not done and operator.now() >= at:
+                done.append(True)
+                operator.somebody(self.act)
+
+        operator.world.watchers.append(look)
+
+
+ACTS = ("cancels", "pauses", "resumes", "aborts", "begins", "looks")
+TROUBLES: Any = st.lists(
+    st.one_of(
+        st.builds(Bad, st.integers(1, 3), st.sampled_from(sorted(BAD)), st.integers(0, 6), st.integers(1, 4)),
+        st.builds(Throttled, st.sampled_from(THROTTLED), st.integers(0, 30), st.integers(1, 12)),
+        st.builds(Dies, st.integers(0, 120), st.booleans()),
+        st.builds(Somebody, st.sampled_from(ACTS), st.integers(0, 200)),
+        st.builds(Later, st.sampled_from(ACTS), st.integers(20, 400)),
+    ),
+    max_size=4,
+)
+
+
 class Schedules(RuleBasedStateMachine):
     """Random schedules."""
 
@@ -214,54 +377,26 @@ class Schedules(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.world.watchers.clear()
 
-    @precondition(lambda self: hasattr(self, "operator"))
-    @rule(image=st.integers(1, 3), kind=st.sampled_from(sorted(BAD)), after=st.integers(0, 6), times=st.integers(1, 4))
-    def instances_of_an_image_go_bad(self, image: int, kind: str, after: int, times: int) -> None:
-        current = self.operator.ledger.history().current
-        if current is not None and current.entry.image_generation == image:
-            return  # what runs already is what a failed rollout goes back to
-        for region in REGIONS:
-            self.world.compute.behaviours.rules.append(bad(self.world.images[image][region], kind, after, times))
-
-    @rule(operation=st.sampled_from(THROTTLED), after=st.integers(0, 30), times=st.integers(1, 12))
-    def calls_are_throttled(self, operation: str, after: int, times: int) -> None:
-        self.operator.undisturbed = False
-        given = {"operation": operation, "after": after, "times": times}
-        self.world.control("POST", "faults", given | {"action": "error", "code": "Throttling", "status": 400})
-
-    @rule(calls=st.integers(0, 120), late=st.booleans())
-    def the_controller_is_going_to_be_killed(self, calls: int, late: bool) -> None:
-        self.operator.undisturbed = False
-        self.world.aws.dies_in, self.world.aws.dies_late = calls, late
-
-    @rule(seconds=st.integers(20, 200))
-    def somebody_is_going_to_cancel(self, seconds: int) -> None:
-        at, done = self.operator.now() + seconds, list[bool]()
-
-        def cancel() -> None:
-            if not done and self.operator.now() >= at:
-                done.append(True)
-                dies, self.world.aws.dies_in = self.world.aws.dies_in, None
-                self.operator.cancel_all()
-                self.world.aws.dies_in = dies
-
-        self.world.watchers.append(cancel)
-
-    @rule(image=st.integers(1, 3))
-    def roll_out(self, image: int) -> None:
+    @rule(image=st.integers(1, 3), troubles=TROUBLES)
+    def roll_out(self, image: int, troubles: list[Any]) -> None:
+        for one in troubles:
+            one.befall(self.operator)
         self.operator.roll(image)
-        del self.world.watchers[1:]
 
-    @rule()
-    def roll_back(self) -> None:
+    @rule(troubles=TROUBLES)
+    def roll_back(self, troubles: list[Any]) -> None:
+        for one in troubles:
+            one.befall(self.operator)
         self.operator.roll_back()
-        del self.world.watchers[1:]
+
+
+def _end(seconds: float) -> None:
+    """Instead of a wait: one look is all that this controller is for."""
+    raise Killed
 
 
 def bad(image: str, kind: str, after: int, times: int) -> Any:
     """A rule for launches from an image."""
-    from invar.localcloud.behaviour import Behaviour, Rule
-
     return Rule(Behaviour(**BAD[kind]), image=image, after=after, times=times)
 
 
@@ -271,9 +406,15 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def test_random_schedules(world: World) -> None:
+@pytest.fixture
+def quick_world(tmp_path: Path) -> Iterator[World]:
+    with world_in(tmp_path, wire=False) as made:
+        yield made
+
+
+def test_random_schedules(quick_world: World) -> None:
     """What must hold, holds in every schedule."""
-    machine = type("InThisWorld", (Schedules,), {"world": world})
+    machine = type("InThisWorld", (Schedules,), {"world": quick_world})
     run_state_machine_as_test(
         machine,
         settings=settings(

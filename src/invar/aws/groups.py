@@ -128,6 +128,15 @@ def tag_group(cloud: Cloud, region: str, name: str, tags: Mapping[str, str]) -> 
         raise told(error, f"autoscaling:CreateOrUpdateTags {region} {name}") from error
 
 
+def untag_group(cloud: Cloud, region: str, name: str, keys: Sequence[str]) -> None:
+    """Take tags of a group away; those that it does not have are no fault. Raises InvarError."""
+    tags = [{"ResourceId": name, "ResourceType": "auto-scaling-group", "Key": key} for key in keys]
+    try:
+        cloud.autoscaling(region).delete_tags(Tags=tags)  # type: ignore[arg-type]
+    except AWS_ERRORS as error:
+        raise told(error, f"autoscaling:DeleteTags {region} {name}") from error
+
+
 def suspend_processes(cloud: Cloud, region: str, name: str, processes: Sequence[str]) -> None:
     """SuspendProcesses. Raises InvarError."""
     try:

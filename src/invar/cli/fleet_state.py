@@ -119,11 +119,9 @@ def print_status(status: Status) -> None:
             click.echo(f"  {one.region}: {one.error}")
             continue
         spread = ", ".join(f"{count} of {name}" for name, count in one.by_generation.items()) or "no instance"
-        refresh = (
-            f"; refresh {one.refresh.status} {one.refresh.percentage} %{' (held)' if one.held else ''}"
-            if one.refresh
-            else ""
-        )
+        paused = status.newest is not None and status.newest.paused
+        held = f" ({'paused' if paused else 'held'})" if one.held else ""
+        refresh = f"; refresh {one.refresh.status} {one.refresh.percentage} %{held}" if one.refresh else ""
         click.echo(f"  {one.region}: {one.serving} of {one.desired} in service; {spread}{refresh}")
 
 

@@ -93,12 +93,16 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an operator asked of a rollout under way. `past` replaces the entry's when it goes on."""
+    """What an operator asked of a rollout under way. `past` replaces the entry's when it goes on.
+
+    `suspended`, of a pause, are the regions whose refresh it suspends: whoever goes on lets these go on.
+    """
 
     state: Literal["pause", "run"]
     who: str
     at: float
     past: dict[str, str] = field(default_factory=dict)
+    suspended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +121,14 @@ class Standing:
 
     @property
     def paused(self) -> bool:
-        """Whether an operator stopped it for a while."""
-        return self.open and self.request is not None and self.request.state == "pause"
+        """Whether an operator stopped it for a while. What goes back is not stopped."""
+        asked = self.request is not None and self.request.state == "pause"
+        return asked and self.open and not self.going_back
+
+    @property
+    def going_back(self) -> bool:
+        """Whether it goes to a generation that ran before."""
+        return self.failed is not None or self.entry.kind == "rollback"
 
     @property
     def past(self) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from invar.aws.client import Cloud
-from invar.aws.groups import find_group, resume_processes, suspend_processes, tag_group
+from invar.aws.groups import find_group, resume_processes, suspend_processes, tag_group, untag_group
 from invar.aws.instances import console_of
 from invar.aws.refreshes import cancel_refresh, newest_refresh, roll_back_refresh, start_refresh
 from invar.core.errors import InvarError
@@ -87,16 +87,22 @@ def drive(
 
 
 def pause(cloud: Cloud, group: str, ledger: Ledger, standing: Standing, who: str, now: float) -> None:
-    """Stop a rollout where it is: what was replaced stays, nothing more is. Raises InvarError."""
-    ledger.request(standing.entry.number, Request("pause", who, now))
-    for region in standing.entry.deployments:
-        refresh = newest_refresh(cloud, region, group)
-        if refresh is not None and refresh.active and refresh.id != standing.past.get(region):
-            cancel_refresh(cloud, region, group)
+    """Stop a rollout where it is: what was replaced stays, what was launched above the desired size too.
+
+    Its refreshes are suspended, not cancelled: EC2's cancelling ends what it launched. A driver that sees the pause
+    suspends what it began meanwhile. Raises InvarError.
+    """
+    regions = tuple(region for region in standing.entry.deployments if _goes_forward(cloud, group, region, standing))
+    ledger.request(standing.entry.number, Request("pause", who, now, suspended=regions))
+    for region in regions:
+        _hold(cloud, group, region, standing.entry.number)
 
 
 def go_on(cloud: Cloud, group: str, ledger: Ledger, standing: Standing, who: str, now: float) -> None:
-    """Take back a pause: refreshes that it cancelled count as none. Raises InvarError."""
+    """Take back a pause: refreshes that ended meanwhile count as none, and those that it suspended as held.
+
+    So whoever drives on judges what is new first, and lets EC2 go on then. Raises InvarError.
+    """
     past = {}
     for region in standing.entry.deployments:
         refresh = newest_refresh(cloud, region, group)
@@ -104,9 +110,25 @@ def go_on(cloud: Cloud, group: str, ledger: Ledger, standing: Standing, who: str
             past[region] = refresh.id
         elif refresh is not None and refresh.ending:
             raise InvarError(
-                f"the pause is not yet complete in {region}", why=f"the refresh is {refresh.status}", hint="try again"
+                f"the refresh in {region} has not ended yet", why=f"{refresh.id} is {refresh.status}", hint="try again"
             )
+    for region in standing.request.suspended if standing.request else ():
+        tag_group(cloud, region, group, {TAG_HELD: str(standing.entry.number)})
     ledger.request(standing.entry.number, Request("run", who, now, past))
+
+
+def _goes_forward(cloud: Cloud, name: str, region: str, standing: Standing) -> bool:
+    """Whether a refresh of the generation's is under way that no operator suspended."""
+    refresh, group = newest_refresh(cloud, region, name), find_group(cloud, region, name)
+    if refresh is None or not refresh.active or refresh.id == standing.past.get(region):
+        return False
+    return group is not None and (REFRESHING not in group.suspended or is_held(group))
+
+
+def _hold(cloud: Cloud, group: str, region: str, number: int) -> None:
+    """The tag comes first: what is suspended without it is taken for an operator's own."""
+    tag_group(cloud, region, group, {TAG_HELD: str(number)})
+    suspend_processes(cloud, region, group, [REFRESHING])
 
 
 @dataclass(slots=True)
@@ -137,9 +159,13 @@ class _Driver:
             if standing is None:
                 self.times.sleep(self.pace.poll)
                 continue
-            if not standing.open or standing.paused:
+            if not standing.open:
                 return Result(standing, self.evidence)
-            if not self._step(standing):
+            if standing.paused:
+                if self._stop(standing):
+                    return Result(standing, self.evidence)
+                self.times.sleep(self.pace.poll)
+            elif not self._step(standing):
                 self.times.sleep(self.pace.poll)
 
     def _standing(self) -> Standing | None:
@@ -151,10 +177,21 @@ class _Driver:
             return None
         return found
 
+    def _stop(self, standing: Standing) -> bool:
+        """Suspend what was begun, or released, while an operator paused it. Returns whether AWS answered."""
+        try:
+            for region in standing.entry.deployments:
+                if _goes_forward(self.cloud, self.group, region, standing):
+                    _hold(self.cloud, self.group, region, self.number)
+        except InvarError as error:
+            self._silent(error)
+            return False
+        return True
+
     def _step(self, standing: Standing) -> bool:
         """Look, decide and do. Returns whether to look again at once."""
         entry = standing.entry
-        going_back = standing.failed is not None or entry.kind == "rollback"
+        going_back = standing.going_back
         targets, digest = self._goal(standing)
         if targets is None:
             return self._give_up(standing)
@@ -209,8 +246,7 @@ class _Driver:
                     self.report.note(f"{region}: instance refresh {started} begins")
                 return started is not None
             if step.do == "hold":
-                tag_group(self.cloud, region, self.group, {TAG_HELD: str(self.number)})
-                suspend_processes(self.cloud, region, self.group, [REFRESHING])
+                _hold(self.cloud, self.group, region, self.number)
                 return False
             if step.do == "release":
                 self._release(region)
@@ -225,14 +261,14 @@ class _Driver:
 
     def _release(self, region: str) -> None:
         resume_processes(self.cloud, region, self.group, [REFRESHING])
-        tag_group(self.cloud, region, self.group, {TAG_HELD: ""})
+        untag_group(self.cloud, region, self.group, [TAG_HELD])
 
     def _fail(self, standing: Standing, region: str, step: Step) -> bool:
         """Make it known, in the ledger first, that the generation goes back."""
         if step.instance is not None and self.evidence is None:
             self.evidence = self._evidence(region, step.instance)
         if not standing.entry.terms.rollout.automatic_rollback and step.instance is not None:
-            self._hold(standing, region, step)
+            self._await_operator(standing, region, step)
             return True
         mark = Mark("failed", self.who, self.times.now(), step.why, region, step.instance)
         self.ledger.fail(self.number, mark)
@@ -240,7 +276,7 @@ class _Driver:
         self.moved = self.times.now()
         return True
 
-    def _hold(self, standing: Standing, region: str, step: Step) -> None:
+    def _await_operator(self, standing: Standing, region: str, step: Step) -> None:
         """Without automatic rollback a failure pauses: an operator decides."""
         pause(self.cloud, self.group, self.ledger, standing, self.who, self.times.now())
         self.report.warn(f"{region}: {step.instance}: {step.why}; paused: invar resume goes on, invar abort goes back")
@@ -262,7 +298,8 @@ class _Driver:
         number = standing.entry.previous if failed else self.number
         for region in standing.entry.deployments if self.tag else ():
             try:
-                tag_group(self.cloud, region, self.group, {TAG_FLEET_GENERATION: str(number), TAG_HELD: ""})
+                tag_group(self.cloud, region, self.group, {TAG_FLEET_GENERATION: str(number)})
+                untag_group(self.cloud, region, self.group, [TAG_HELD])
             except InvarError as error:
                 self._silent(error)
                 return False

@@ -13,7 +13,7 @@ TAG_FLEET_GENERATION = "invar:fleet-generation"
 """Tag of instances and launch template versions: the fleet's generation that launched them first."""
 
 TAG_HELD = "invar:held"
-"""Tag of groups: the generation whose rollout suspended the process InstanceRefresh, "" when none has."""
+"""Tag of groups: the generation whose rollout suspended the process InstanceRefresh. Others have it not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from invar.system.record import plain
 class RegionStatus:
     """One region. `by_generation`: what members run ("generation 3", or a template's version) → how many.
 
-    `held`: its refresh waits until a new instance has proven what it runs.
+    `held`: its refresh is suspended, until a new instance has proven what it runs or an operator takes back a pause.
     """
 
     region: str

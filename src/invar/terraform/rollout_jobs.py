@@ -42,7 +42,7 @@ def roll(
     who = f"{cloud.identity(ledger_region)} (terraform, {getpass.getuser()}@{socket.gethostname()})"
     ledger = ledger_of(cloud, ledger_region, group)
     try:
-        _wait_for_pause(cloud, ledger, group, poll)
+        _wait_for_cancelled(cloud, ledger, group, poll)
         while (number := begin_given(cloud, ledger, given, who, time.time(), digest)) is not None:
             with bench.report.stage(f"{group} generation {number}"):
                 result = drive(cloud, group, ledger, number, who, bench.report, pace=Pace(poll=poll), tag=False)
@@ -76,8 +76,8 @@ def _state(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _wait_for_pause(cloud: Cloud, ledger: Ledger, group: str, poll: float) -> None:
-    """A refresh that an interrupted apply cancelled takes a while to be so."""
+def _wait_for_cancelled(cloud: Cloud, ledger: Ledger, group: str, poll: float) -> None:
+    """A refresh that somebody cancelled during a pause takes a while to be so."""
     newest = ledger.history().newest
     if newest is None or not newest.paused:
         return
