@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from invar.localcloud.autoscaling_engine import overrides, specification
+from invar.localcloud.autoscaling_launch import overrides, specification
 from invar.localcloud.autoscaling_records import LAUNCHING, TERMINATING, Group, Hook, Refresh
 from invar.localcloud.errors import CloudError
 

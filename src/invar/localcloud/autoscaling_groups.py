@@ -1,4 +1,4 @@
-"""Auto Scaling's operations on groups: create, update, delete, describe, tags, sizes, processes, warm pools."""
+"""Auto Scaling's operations on groups: create, update, delete, describe, sizes, processes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from invar.localcloud.autoscaling_checks import (
     invalid,
 )
 from invar.localcloud.autoscaling_engine import Engine
-from invar.localcloud.autoscaling_records import Group, WarmPool, new_group_arn
-from invar.localcloud.autoscaling_view import shown_activity, shown_group, shown_member, shown_pool, shown_tags
+from invar.localcloud.autoscaling_records import Group, new_group_arn
+from invar.localcloud.autoscaling_tags import tag_group
+from invar.localcloud.autoscaling_view import page_of, shown_activity, shown_group, shown_member
 from invar.localcloud.clock import Clock
 from invar.localcloud.ebs import Caller
-from invar.localcloud.ec2_snapshots import merged_tags
 from invar.localcloud.errors import CloudError
-from invar.localcloud.filters import matches, page, tag_facts
+from invar.localcloud.filters import matches, tag_facts
 from invar.localcloud.instance_view import time_of
 from invar.localcloud.network import Network
 
@@ -72,10 +72,10 @@ class GroupApi:
             "AWSServiceRoleForAutoScaling",
         )
         self._settings(group, parameters)
-        _tag(group, parameters.get("Tags") or [])
+        tag_group(group, parameters.get("Tags") or [])
         for one in parameters.get("LifecycleHookSpecificationList") or []:
             group.hooks[one["LifecycleHookName"]] = checked_hook(one)
-        self._engine.check(group, launch)
+        self._engine.launcher.check(group, launch)
         here[name] = group
         self._engine.wake(group)
         return {}
@@ -93,7 +93,7 @@ class GroupApi:
         desired = parameters.get("DesiredCapacity", min(max(group.desired, least), most))
         check_sizes(least, most, desired)
         if launch is not None:
-            self._engine.check(group, launch)
+            self._engine.launcher.check(group, launch)
             group.launch = launch
         if parameters.get("VPCZoneIdentifier") or parameters.get("AvailabilityZones"):
             group.zones = self._zones(caller, parameters)
@@ -119,7 +119,7 @@ class GroupApi:
         if refresh is not None:
             refresh.status, refresh.end = "Cancelled", self._clock.now()
         for member in list(group.members.values()):
-            self._engine.take_out(group, member, "the group is being deleted.")
+            self._engine.transitions.take_out(group, member, "the group is being deleted.")
         if not group.members:
             del self._engine.groups[caller.region][group.name]
         self._engine.wake(group)
@@ -139,7 +139,7 @@ class GroupApi:
                 ("tag-value",),
             )
         ]
-        shown, token = _page(found, parameters, 50, 100)
+        shown, token = page_of(found, parameters, 50, 100)
         members = parameters.get("IncludeInstances") is not False
         return {"AutoScalingGroups": [shown_group(one, members=members) for one in shown]} | token
 
@@ -152,7 +152,7 @@ class GroupApi:
             for member in group.members.values()
             if not wanted or member.id in wanted
         ]
-        shown, token = _page(found, parameters, 50, 50)
+        shown, token = page_of(found, parameters, 50, 50)
         return {"AutoScalingInstances": shown} | token
 
     def describe_activities(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:
@@ -163,7 +163,7 @@ class GroupApi:
         found = [
             (group, one) for group in groups for one in reversed(group.activities) if not wanted or one.id in wanted
         ]
-        shown, token = _page(found, parameters, 100, 100)
+        shown, token = page_of(found, parameters, 100, 100)
         return {"Activities": [shown_activity(group, one) for group, one in shown]} | token
 
     def set_desired(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:
@@ -196,102 +196,6 @@ class GroupApi:
             group.active_refresh.progressed = self._clock.now()
         self._engine.wake(group)
         return {}
-
-    def tag(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:
-        """CreateOrUpdateTags."""
-        for one in parameters["Tags"]:
-            _tag(self._engine.require(caller.region, one.get("ResourceId", "")), [one])
-        return {}
-
-    def untag(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:
-        """DeleteTags."""
-        for one in parameters["Tags"]:
-            self._engine.require(caller.region, one.get("ResourceId", "")).tags.pop(one["Key"], None)
-        return {}
-
-    def describe_tags(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:
-        """DescribeTags."""
-        filters = parameters.get("Filters") or []
-        found = [
-            tag
-            for group in self._engine.groups.get(caller.region, {}).values()
-            for tag in shown_tags(group)
-            if matches(
-                {
-                    "auto-scaling-group": [group.name],
-                    "key": [tag["Key"]],
-                    "value": [tag["Value"]],
-                    "propagate-at-launch": [str(tag["PropagateAtLaunch"]).lower()],
-                },
-                filters,
-                ("auto-scaling-group", "key", "value", "propagate-at-launch"),
-            )
-        ]
-        shown, token = _page(found, parameters, 50, 100)
-        return {"Tags": shown} | token
-
-    def attach_targets(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:
-        """AttachLoadBalancerTargetGroups: members in service are registered."""
-        group = self._engine.require(caller.region, parameters["AutoScalingGroupName"])
-        for arn in parameters["TargetGroupARNs"]:
-            if arn not in group.target_groups:
-                group.target_groups.append(arn)
-                self._engine.register_all(group, arn)
-        self._engine.wake(group)
-        return {}
-
-    def detach_targets(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:
-        """DetachLoadBalancerTargetGroups."""
-        group = self._engine.require(caller.region, parameters["AutoScalingGroupName"])
-        for arn in parameters["TargetGroupARNs"]:
-            if arn not in group.target_groups:
-                raise invalid(f"Trying to remove Target Groups that are not part of the group: {arn}")
-            group.target_groups.remove(arn)
-            self._engine.deregister_all(group, arn)
-        return {}
-
-    def describe_targets(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:
-        """DescribeLoadBalancerTargetGroups."""
-        group = self._engine.require(caller.region, parameters["AutoScalingGroupName"])
-        return {
-            "LoadBalancerTargetGroups": [
-                {"LoadBalancerTargetGroupARN": arn, "State": "InService"} for arn in group.target_groups
-            ]
-        }
-
-    def put_pool(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:
-        """PutWarmPool."""
-        group = self._engine.require(caller.region, parameters["AutoScalingGroupName"])
-        if "MixedInstancesPolicy" in group.launch:
-            raise invalid("You can't add a warm pool to an Auto Scaling group that has a mixed instances policy.")
-        most = parameters.get("MaxGroupPreparedCapacity")
-        group.pool = WarmPool(
-            least=parameters.get("MinSize") or 0,
-            most=None if most in (None, -1) else most,
-            state=parameters.get("PoolState") or "Stopped",
-            reuse=bool((parameters.get("InstanceReusePolicy") or {}).get("ReuseOnScaleIn")),
-        )
-        self._engine.wake(group)
-        return {}
-
-    def delete_pool(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:
-        """DeleteWarmPool."""
-        group = self._engine.require(caller.region, parameters["AutoScalingGroupName"])
-        if group.pool is None:
-            raise invalid("The group has no warm pool.")
-        if not parameters.get("ForceDelete") and any(one.warm for one in group.members.values()):
-            raise CloudError("ResourceInUse", "The warm pool has instances.")
-        group.pool = None
-        self._engine.wake(group)
-        return {}
-
-    def describe_pool(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:
-        """DescribeWarmPool."""
-        group = self._engine.require(caller.region, parameters["AutoScalingGroupName"])
-        if group.pool is None:
-            return {"Instances": []}
-        warm = [shown_member(one) for one in group.members.values() if one.warm]
-        return {"WarmPoolConfiguration": shown_pool(group), "Instances": warm}
 
     def _settings(self, group: Group, parameters: Parameters) -> None:
         """What create and update have in common."""
@@ -328,12 +232,6 @@ class GroupApi:
         return time_of(self._clock.now()).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _page(found: list[Any], parameters: Parameters, default: int, most: int) -> tuple[list[Any], dict[str, Any]]:
-    asked = {"MaxResults": parameters.get("MaxRecords") or default, "NextToken": parameters.get("NextToken")}
-    shown, token = page(found, asked, 1, most)
-    return shown, {"NextToken": token} if token else {}
-
-
 def _processes(parameters: Parameters) -> list[str]:
     names = list(parameters.get("ScalingProcesses") or PROCESSES)
     for name in names:
@@ -345,12 +243,6 @@ def _processes(parameters: Parameters) -> list[str]:
 def _targets(parameters: Parameters) -> list[str]:
     sources = [one["Identifier"] for one in parameters.get("TrafficSources") or []]
     return list(dict.fromkeys([*(parameters.get("TargetGroupARNs") or []), *sources]))
-
-
-def _tag(group: Group, tags: list[dict[str, Any]]) -> None:
-    for one in tags:
-        merged_tags({}, {one["Key"]: one.get("Value", "")})
-        group.tags[one["Key"]] = (one.get("Value", ""), bool(one.get("PropagateAtLaunch", False)))
 
 
 def _require_living(group: Group) -> None:

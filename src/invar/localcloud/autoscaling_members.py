@@ -33,7 +33,9 @@ class MemberApi:
                 continue
             if parameters["ShouldDecrementDesiredCapacity"]:
                 _decrement(group, 1)
-            self._engine.take_out(group, member, "an instance was taken out of service in response to a user request.")
+            self._engine.transitions.take_out(
+                group, member, "an instance was taken out of service in response to a user request."
+            )
             self._engine.wake(group)
             return {"Activity": shown_activity(group, group.activities[-1])}
         raise invalid(f"Instance Id not found - No managed instance found for instance ID: {parameters['InstanceId']}")
@@ -73,7 +75,7 @@ class MemberApi:
         if parameters["ShouldDecrementDesiredCapacity"]:
             _decrement(group, len(members))
         cause = "instance(s) were moved to Standby in response to a user request."
-        made = [self._engine.enter_standby(group, member, cause) for member in members]
+        made = [self._engine.transitions.enter_standby(group, member, cause) for member in members]
         return {"Activities": [shown_activity(group, one) for one in group.activities if one.id in made]}
 
     def exit_standby(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:
@@ -86,7 +88,9 @@ class MemberApi:
             raise invalid("The group would be larger than its maximum size.")
         group.desired += len(members)
         for member in members:
-            self._engine.attach(group, member, "instance(s) were moved out of Standby in response to a user request.")
+            self._engine.transitions.attach(
+                group, member, "instance(s) were moved out of Standby in response to a user request."
+            )
         return {"Activities": [shown_activity(group, one) for one in group.activities[-len(members) :]]}
 
     def attach(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:
@@ -122,7 +126,7 @@ class MemberApi:
                 epoch=group.epoch,
             )
             group.desired += 1
-            self._engine.attach(group, member, "an instance was attached in response to a user request.")
+            self._engine.transitions.attach(group, member, "an instance was attached in response to a user request.")
         return {}
 
     def detach(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:
@@ -131,7 +135,7 @@ class MemberApi:
         if parameters["ShouldDecrementDesiredCapacity"]:
             _decrement(group, len(members))
         for member in members:
-            self._engine.detach(group, member, "an instance was detached in response to a user request.")
+            self._engine.transitions.detach(group, member, "an instance was detached in response to a user request.")
         return {"Activities": [shown_activity(group, one) for one in group.activities[-len(members) :]]}
 
     def put_hook(self, caller: Caller, parameters: Parameters) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from invar.localcloud.autoscaling_checks import check_launch, check_preferences, invalid, why_irreversible
-from invar.localcloud.autoscaling_engine import Engine, specification
+from invar.localcloud.autoscaling_engine import Engine
+from invar.localcloud.autoscaling_launch import specification
 from invar.localcloud.autoscaling_records import Group, Refresh, new_refresh_id
 from invar.localcloud.autoscaling_refresh import complete_preferences
 from invar.localcloud.autoscaling_view import shown_refresh
@@ -41,7 +42,7 @@ class RefreshApi:
         check_preferences(given)
         desired = check_launch(parameters["DesiredConfiguration"]) if parameters.get("DesiredConfiguration") else None
         if desired is not None:
-            self._engine.check(group, desired)
+            self._engine.launcher.check(group, desired)
         if given.get("AutoRollback"):
             why = why_irreversible(group, None, desired, self._image(group, group.launch))
             if why:
@@ -93,7 +94,7 @@ class RefreshApi:
         why = why_irreversible(group, refresh, refresh.desired, self._image(group, refresh.before))
         if why:
             raise CloudError("IrreversibleInstanceRefresh", f"The instance refresh cannot be rolled back: {why}.")
-        self._engine.begin_rollback(group, refresh, "Rollback was requested by the user.")
+        self._engine.refresher.begin_rollback(group, refresh, "Rollback was requested by the user.")
         return {"InstanceRefreshId": refresh.id}
 
     def _active(self, caller: Caller, parameters: Parameters) -> tuple[Group, Refresh]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from invar.localcloud.autoscaling_records import Activity, Group, Hook, Member, Refresh
+from invar.localcloud.filters import page
 from invar.localcloud.instance_view import time_of
 
 
@@ -159,3 +161,12 @@ def shown_refresh(group: Group, refresh: Refresh) -> dict[str, Any]:
             "InstancesToUpdateOnRollback": refresh.rollback["remaining"],
         }
     return shown
+
+
+def page_of(
+    found: list[Any], parameters: Mapping[str, Any], default: int, most: int
+) -> tuple[list[Any], dict[str, Any]]:
+    """The page that MaxRecords and NextToken ask for, and the answer's NextToken if there is more."""
+    asked = {"MaxResults": parameters.get("MaxRecords") or default, "NextToken": parameters.get("NextToken")}
+    shown, token = page(found, asked, 1, most)
+    return shown, {"NextToken": token} if token else {}

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from invar.localcloud.alarms import alarming
+from invar.localcloud.autoscaling_attachments import AttachmentApi
 from invar.localcloud.autoscaling_engine import Engine
 from invar.localcloud.autoscaling_groups import GroupApi
 from invar.localcloud.autoscaling_members import MemberApi
 from invar.localcloud.autoscaling_refresh_api import RefreshApi
+from invar.localcloud.autoscaling_tags import TagApi
 from invar.localcloud.behaviour import BehaviourBook
 from invar.localcloud.clock import Clock, Timers
 from invar.localcloud.ec2_images import Ec2Images
@@ -56,6 +58,8 @@ class Compute:
             self.timers,
         )
         self._groups = GroupApi(self.engine, network, clock)
+        self._tags = TagApi(self.engine)
+        self._attachments = AttachmentApi(self.engine)
         self._members = MemberApi(self.engine, self.instances, clock)
         self._refreshes = RefreshApi(self.engine, self.templates, clock)
         self._targets = TargetApi(self.registry, self.instances)
@@ -64,7 +68,7 @@ class Compute:
     def set_settings(self, settings: Settings) -> None:
         """Put settings in force."""
         self.lifecycle.settings = self.launcher.settings = settings
-        self.engine.settings = self.prober.settings = settings
+        self.engine.refresher.settings = self.prober.settings = settings
 
     def step(self) -> int:
         """Do what is due now. Returns how many regions were looked at."""
@@ -98,6 +102,7 @@ class Compute:
     def operations(self) -> dict[str, dict[str, Callable[..., dict[str, Any]]]]:
         """Service → botocore's operation name → what answers it."""
         ec2, templates, groups, members = self.ec2, self.templates, self._groups, self._members
+        tags, attached = self._tags, self._attachments
         return {
             "ec2": {
                 "RunInstances": ec2.run_instances,
@@ -132,15 +137,15 @@ class Compute:
                 "SetDesiredCapacity": groups.set_desired,
                 "SuspendProcesses": groups.suspend,
                 "ResumeProcesses": groups.resume,
-                "CreateOrUpdateTags": groups.tag,
-                "DeleteTags": groups.untag,
-                "DescribeTags": groups.describe_tags,
-                "AttachLoadBalancerTargetGroups": groups.attach_targets,
-                "DetachLoadBalancerTargetGroups": groups.detach_targets,
-                "DescribeLoadBalancerTargetGroups": groups.describe_targets,
-                "PutWarmPool": groups.put_pool,
-                "DeleteWarmPool": groups.delete_pool,
-                "DescribeWarmPool": groups.describe_pool,
+                "CreateOrUpdateTags": tags.tag,
+                "DeleteTags": tags.untag,
+                "DescribeTags": tags.describe_tags,
+                "AttachLoadBalancerTargetGroups": attached.attach_targets,
+                "DetachLoadBalancerTargetGroups": attached.detach_targets,
+                "DescribeLoadBalancerTargetGroups": attached.describe_targets,
+                "PutWarmPool": attached.put_pool,
+                "DeleteWarmPool": attached.delete_pool,
+                "DescribeWarmPool": attached.describe_pool,
                 "TerminateInstanceInAutoScalingGroup": members.terminate,
                 "SetInstanceHealth": members.set_health,
                 "SetInstanceProtection": members.protect,

@@ -32,7 +32,7 @@ from moto.core.base_backend import BackendDict
 from moto.core.exceptions import ServiceException
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
-from moto.core.utils import camelcase_to_underscores
+from moto.core.utils import camelcase_to_underscores, method_names_from_class
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
@@ -175,7 +175,7 @@ class _Dispatcher(DomainDispatcherApplication):
         return found
 
 
-_method_names = cache(responses.method_names_from_class)
+_method_names = cache(method_names_from_class)
 """moto inspects a service's class for every call. `replace_operations`, which changes classes, forgets the names."""
 setattr(responses, "method_names_from_class", _method_names)  # noqa: B010 (as in replace_tags)
 
