@@ -233,7 +233,8 @@ class World:
         """Let time pass, in steps small enough for the watchers to see every state."""
         end = self.clock.now() + seconds
         while self.clock.now() < end:
-            self.compute.advance(min(5.0, end - self.clock.now()))
+            with self.local.lock:
+                self.compute.advance(min(5.0, end - self.clock.now()))
             for watch in self.watchers:
                 watch()
 

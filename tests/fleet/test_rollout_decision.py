@@ -102,6 +102,12 @@ def test_forward(facts: Facts, expected: str) -> None:
         (Facts(DONE, refresh("Successful"), {}), "start"),
         (Facts(group(A, B), refresh("RollbackSuccessful"), {"i-a": PROVEN, "i-b": Verdict("kept")}), "done"),
         (Facts(group(A, B), refresh("RollbackSuccessful"), {"i-a": PROVEN, "i-b": FAILED}), "wait"),
+        (Facts(group(A, B), refresh("RollbackSuccessful"), {"i-b": FAILED}, failed=("i-b",)), "end"),
+        (Facts(group(A, B, C), refresh(), {"i-b": FAILED}, failed=("i-b",)), "roll back"),
+        (Facts(group(A, B, C), refresh("RollbackInProgress"), {"i-b": FAILED}, failed=("i-b",)), "end"),
+        (Facts(group(A, B, C, **HELD), refresh("RollbackInProgress"), {"i-b": FAILED}, failed=("i-b",)), "end"),
+        (Facts(group(A, B, C), refresh("RollbackInProgress"), {"i-b": FAILED}, 3, failed=("i-b",)), "hold"),
+        (Facts(group(A, B, C, **HELD), refresh("RollbackInProgress"), {"i-b": FAILED}, 3, failed=("i-b",)), "wait"),
     ],
 )
 def test_back(facts: Facts, expected: str) -> None:

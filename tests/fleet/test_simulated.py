@@ -216,7 +216,8 @@ class Operator:
                 self.drive(number, Time(self.now, _end))
 
     def cancel_all(self) -> None:
-        """Somebody else cancels what is under way."""
+        """Somebody else cancels what is under way: EC2 may end an instance that answers then, and keep one that boots."""
+        self.undisturbed = False
         for region in self.spec.order:
             refresh = self.world.group(region).active_refresh
             if refresh is not None and refresh.status in ("Pending", "InProgress"):
@@ -441,6 +442,38 @@ def test_a_bad_canary_is_found_and_gone_back_from(world: World, kind: str) -> No
     newest = operator.ledger.history().newest
     assert newest is not None and newest.failed is not None and newest.word == "restored"
     assert newest.failed.instance is not None
+
+
+@pytest.mark.parametrize("kind", sorted(set(BAD) - {"boots slowly", "dies", "becomes impaired"}))
+def test_a_bad_instance_on_the_way_back_is_ended_for_another(quick_world: World, kind: str) -> None:
+    operator = Operator(quick_world, 3)
+    operator.create()
+    operator.roll(1)
+    Bad(3, kind, 0, 1).befall(operator)
+    begun = operator.now()
+    operator.roll_back()
+    newest = operator.ledger.history().newest
+    assert newest is not None and (newest.entry.kind, newest.word) == ("rollback", "done")
+    assert operator.now() - begun < 600
+
+
+def test_when_several_are_bad_the_way_back_waits_for_an_operator(quick_world: World) -> None:
+    operator = Operator(quick_world, 3)
+    operator.spec = fleet(size=3, regions=REGIONS[:1])
+    operator.create()
+    operator.roll(1)
+    Bad(3, "never boots", 0, 4).befall(operator)
+    seen: list[tuple[bool, set[str]]] = []
+
+    def look() -> None:
+        bad_ones = {one.id for one in quick_world.compute.instances.everything() if one.behaviour.never_boots}
+        seen.append(("InstanceRefresh" in quick_world.group(REGIONS[0]).suspended, bad_ones))
+
+    quick_world.watchers.append(look)
+    controllers = operator.controllers
+    operator.roll_back()
+    assert operator.controllers == controllers + 3  # the first gives up, the second goes on, the third finds it done
+    assert seen[len(seen) // 2][0] and len(set[str]().union(*(ids for _, ids in seen))) == 4
 
 
 def test_five_hundred_instances(quick_world: World) -> None:

@@ -153,6 +153,20 @@ def resume_processes(cloud: Cloud, region: str, name: str, processes: Sequence[s
         raise told(error, f"autoscaling:ResumeProcesses {region} {name}") from error
 
 
+def terminate_member(cloud: Cloud, region: str, instance: str) -> None:
+    """TerminateInstanceInAutoScalingGroup, which launches another in its place; one that is gone is no fault.
+
+    Raises InvarError.
+    """
+    try:
+        cloud.autoscaling(region).terminate_instance_in_auto_scaling_group(
+            InstanceId=instance, ShouldDecrementDesiredCapacity=False
+        )
+    except AWS_ERRORS as error:
+        if code_of(error) != "ValidationError":
+            raise told(error, f"autoscaling:TerminateInstanceInAutoScalingGroup {region} {instance}") from error
+
+
 def _tags(name: str, tags: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {

@@ -79,7 +79,15 @@ class Observer:
         verdicts = {identity: one.verdict for identity, one in self.known.items() if identity in present}
         settled = refresh is not None and refresh.id == past and not refresh.active
         overdue = tuple(identity for identity in sorted(present) if self._overdue(identity))
-        return Facts(group, None if settled else refresh, verdicts, len(self.lost), overdue)
+        failed = tuple(identity for identity in sorted(present) if self._failed(identity))
+        return Facts(group, None if settled else refresh, verdicts, len(self.lost), overdue, failed)
+
+    def _failed(self, identity: str) -> bool:
+        one = self.known.get(identity)
+        return one is not None and one.verdict.standing == "failed" and self._is_new(one)
+
+    def _is_new(self, one: _Known) -> bool:
+        return one.record.launched >= self.began - SKEW
 
     def _overdue(self, identity: str) -> bool:
         one = self.known.get(identity)
@@ -110,7 +118,7 @@ class Observer:
             self.terms.health,
             parameters=self.terms.parameters,
             age=age,
-            new=one.record.launched >= self.began - SKEW,
+            new=self._is_new(one),
         )
         one.due = min(now + one.pause, max(now + 1, one.record.launched + self.terms.health.within + 1))
         one.pause = min(LONGEST_PAUSE, one.pause * 1.5)

@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from invar.aws.client import Cloud
-from invar.aws.groups import find_group, resume_processes, suspend_processes, tag_group, untag_group
+from invar.aws.groups import (
+    find_group,
+    resume_processes,
+    suspend_processes,
+    tag_group,
+    terminate_member,
+    untag_group,
+)
 from invar.aws.instances import console_of
 from invar.aws.refreshes import cancel_refresh, newest_refresh, roll_back_refresh, start_refresh
 from invar.core.errors import InvarError
@@ -248,6 +255,9 @@ class _Driver:
             if step.do == "hold":
                 _hold(self.cloud, self.group, region, self.number)
                 return False
+            if step.do == "end" and step.instance is not None:
+                terminate_member(self.cloud, region, step.instance)
+                return True
             if step.do == "release":
                 self._release(region)
                 return True

@@ -18,13 +18,16 @@ from invar.fleet.ledger import Deployment, Terms
 from invar.fleet.spec import TAG_HELD
 from invar.fleet.verdict import Verdict
 
-Do = Literal["start", "hold", "release", "roll back", "wait", "done", "fail"]
+Do = Literal["start", "hold", "release", "roll back", "end", "wait", "done", "fail"]
 """hold: suspend the group's process InstanceRefresh, which pauses the refresh without cancelling it, for EC2 would soon
-go on on the strength of an instance that has proven nothing. release: let it go on."""
+go on on the strength of an instance that has proven nothing. release: let it go on. end: terminate an instance, for EC2
+to launch another in its place."""
 REFRESHING = "InstanceRefresh"
 """The process of Auto Scaling that is suspended to hold a refresh."""
 LOSSES = 10
 """Percentage of the desired instances (but at least one) that may go before they were proven: Spot takes some back."""
+TRIES = 3
+"""Going back, at least so many instances of a region that failed are ended, for others to take their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Facts:
     lost: int = 0
     overdue: tuple[str, ...] = ()
     """New instances that are in service, unproven, and whose warm-up is nearly over."""
+    failed: tuple[str, ...] = ()
+    """Instances launched since the generation began that were judged to have failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +105,21 @@ def forward(facts: Facts, target: Deployment) -> Step:
 
 
 def back(facts: Facts, target: Deployment) -> Step:
-    """The next step back to a generation that ran before: it does not give up, and ends what goes elsewhere."""
+    """The next step back to a generation that ran before: it does not give up, and ends what goes elsewhere.
+
+    A new instance that fails is ended, so that EC2 launches another one, instead of taking the next one out of service
+    on the strength of it. When several have failed, it is left to be looked at, and holds the refresh.
+    """
     group, refresh = facts.group, facts.refresh
     returning = refresh is not None and (
         refresh.status == "RollbackInProgress" or (refresh.active and is_of(refresh, target))
     )
+    if facts.failed and (returning or refresh is None or not refresh.active):
+        why = f"{facts.failed[0]}: {facts.verdicts.get(facts.failed[0], NOT_SEEN).why}"
+        if facts.lost < max(TRIES, ceil(group.desired * LOSSES / 100)):
+            return Step("end", f"{why}; another is launched in its place", facts.failed[0])
+        hold = returning and REFRESHING not in group.suspended
+        return Step("hold" if hold else "wait", f"held: {why}, as {facts.lost} before it")
     if is_held(group) and (returning or refresh is None or not refresh.active):
         waiting = next((member.id for member in group.members if _unproven(member, facts, target)), None)
         if waiting is None or not returning:
