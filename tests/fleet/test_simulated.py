@@ -216,7 +216,7 @@ class Operator:
                 self.drive(number, Time(self.now, _end))
 
     def cancel_all(self) -> None:
-        """Somebody else cancels what is under way: EC2 may end an instance that answers then, and keep a booting one."""
+        """Somebody else cancels what is under way: EC2 may end an instance that answers, and keep one that boots."""
         self.undisturbed = False
         for region in self.spec.order:
             refresh = self.world.group(region).active_refresh
