@@ -29,7 +29,7 @@ from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.fleet.apply import create_missing
 from invar.fleet.audit import GONE, audit_fleet
-from invar.fleet.begin import begin_creation, begin_rollback, begin_rollout, find_fleet_groups
+from invar.fleet.begin import begin_creation, begin_rollback, begin_rollout, choose_goal, find_fleet_groups
 from invar.fleet.ledger import Entry, Ledger, Mark, Standing
 from invar.fleet.rollout import Time, drive, go_on, pause
 from invar.fleet.spec import TAG_FLEET, FleetSpec
@@ -77,6 +77,8 @@ class Operator:
         self.begun = 0
         self.controllers = 0
         self.undisturbed = True
+        self.goal = 3
+        """The image generation that the next change goes to."""
         world.reset()
         world.publish(1)
         world.publish(2)
@@ -85,6 +87,21 @@ class Operator:
     @property
     def ledger(self) -> Ledger:
         return Ledger(self.world.aws, self.spec.home, self.spec.name)
+
+    @property
+    def runs(self) -> int:
+        """The image generation that runs at rest."""
+        current = self.ledger.history().current
+        assert current is not None
+        return current.entry.image_generation
+
+    @property
+    def back(self) -> int | None:
+        """The image generation that a rollback would go to."""
+        try:
+            return choose_goal(self.ledger.history(), None).entry.image_generation
+        except InvarError:
+            return None
 
     def create(self) -> None:
         self.until_rest(lambda: begin_creation(self.world.aws, self.spec, self.ledger, self.who(), self.now(), {}))
@@ -280,19 +297,20 @@ class Operator:
 
 @dataclass(frozen=True)
 class Bad:
-    """Instances of an image go bad: not the first `after`, then `times` in each region."""
+    """Instances of an image go bad that are launched from now on: not the first `after`, then `times` in each region.
 
-    image: int
+    `goal`: of the image that the change goes to; else of the one that runs, and that a failed rollout goes back to.
+    """
+
+    goal: bool
     kind: str
     after: int
     times: int
 
     def befall(self, operator: Operator) -> None:
-        current = operator.ledger.history().current
-        if current is not None and current.entry.image_generation == self.image:
-            return  # what runs already is what a failed rollout goes back to
+        image = operator.goal if self.goal else operator.runs
         for region in REGIONS:
-            rule = bad(operator.world.images[self.image][region], self.kind, self.after, self.times)
+            rule = bad(operator.world.images[image][region], self.kind, self.after, self.times)
             operator.world.compute.behaviours.rules.append(rule)
 
 
@@ -356,7 +374,7 @@ class Later:
 ACTS = ("cancels", "pauses", "resumes", "aborts", "begins", "looks")
 TROUBLES: Any = st.lists(
     st.one_of(
-        st.builds(Bad, st.integers(1, 3), st.sampled_from(sorted(BAD)), st.integers(0, 6), st.integers(1, 4)),
+        st.builds(Bad, st.booleans(), st.sampled_from(sorted(BAD)), st.integers(0, 6), st.integers(1, 4)),
         st.builds(Throttled, st.sampled_from(THROTTLED), st.integers(0, 30), st.integers(1, 12)),
         st.builds(Dies, st.integers(0, 120), st.booleans()),
         st.builds(Somebody, st.sampled_from(ACTS), st.integers(0, 200)),
@@ -383,14 +401,15 @@ class Schedules(RuleBasedStateMachine):
     def change(self, change: int, troubles: list[Any]) -> None:
         """A rollout to one of the other two generations, or a rollback. There is no other rule: hypothesis leaves
         whole rules out of many schedules, and one without rollouts shows nothing."""
-        current = self.operator.ledger.history().current
-        assert current is not None
+        operator = self.operator
+        back = change == 2 and operator.back is not None
+        operator.goal = operator.back if back and operator.back else 1 + (operator.runs + change % 2) % 3
         for one in troubles:
-            one.befall(self.operator)
-        if change < 2 or current.entry.number == 1:
-            self.operator.roll(1 + (current.entry.image_generation + change % 2) % 3)
+            one.befall(operator)
+        if back:
+            operator.roll_back()
         else:
-            self.operator.roll_back()
+            operator.roll(operator.goal)
 
 
 def _end(seconds: float) -> None:
@@ -449,7 +468,7 @@ def test_a_bad_instance_on_the_way_back_is_ended_for_another(quick_world: World,
     operator = Operator(quick_world, 3)
     operator.create()
     operator.roll(1)
-    Bad(3, kind, 0, 1).befall(operator)
+    Bad(True, kind, 0, 1).befall(operator)
     begun = operator.now()
     operator.roll_back()
     newest = operator.ledger.history().newest
@@ -462,7 +481,7 @@ def test_when_several_are_bad_the_way_back_waits_for_an_operator(quick_world: Wo
     operator.spec = fleet(size=3, regions=REGIONS[:1])
     operator.create()
     operator.roll(1)
-    Bad(3, "never boots", 0, 4).befall(operator)
+    Bad(True, "never boots", 0, 4).befall(operator)
     seen: list[tuple[bool, set[str]]] = []
 
     def look() -> None:
