@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from invar.aws.client import Cloud
-from invar.aws.groups import Member, find_group
+from invar.aws.groups import GroupRecord, Member, find_group
 from invar.aws.instances import InstanceRecord, console_of, find_instances
 from invar.aws.refreshes import newest_refresh
 from invar.core.errors import InvarError
@@ -54,10 +54,17 @@ class Observer:
     began: float
     now: Callable[[], float]
     known: dict[str, _Known] = field(default_factory=dict)
+    left: dict[str, _Known] = field(default_factory=dict)
+    """Instances of the generation that it goes back from."""
     lost: set[str] = field(default_factory=set)
 
-    def look(self, target: Deployment, system_digest: str, past: str | None) -> Facts:
-        """The region now. Raises InvarError when AWS does not answer, or the group is gone."""
+    def look(
+        self, target: Deployment, system_digest: str, past: str | None, leaving: tuple[Deployment, str] | None = None
+    ) -> Facts:
+        """The region now. `leaving`: what it goes back from, and its system digest, to be judged as well.
+
+        Raises InvarError when AWS does not answer, or the group is gone.
+        """
         group = find_group(self.cloud, self.region, self.group)
         if group is None:
             raise InvarError(
@@ -67,7 +74,7 @@ class Observer:
             )
         refresh = newest_refresh(self.cloud, self.region, self.group)
         mine = [member for member in group.members if runs(member, target)]
-        self._learn(mine)
+        self._learn(mine, self.known)
         present = {member.id for member in mine if member.counts}
         unproven = {identity for identity, one in self.known.items() if one.verdict.standing not in ("proven", "kept")}
         self.lost |= unproven - present
@@ -76,11 +83,28 @@ class Observer:
                 one = self.known[member.id]
                 one.serving_since = self.now() if one.serving_since is None else one.serving_since
                 self._judge(one, target, system_digest)
+        others = self._look_at_leaving(group, target, leaving)
         verdicts = {identity: one.verdict for identity, one in self.known.items() if identity in present}
         settled = refresh is not None and refresh.id == past and not refresh.active
         overdue = tuple(identity for identity in sorted(present) if self._overdue(identity))
         failed = tuple(identity for identity in sorted(present) if self._failed(identity))
-        return Facts(group, None if settled else refresh, verdicts, len(self.lost), overdue, failed)
+        unsound = tuple(identity for identity, one in others.items() if one.standing not in ("proven", "kept"))
+        return Facts(
+            group, None if settled else refresh, {**verdicts, **others}, len(self.lost), overdue, failed, unsound
+        )
+
+    def _look_at_leaving(
+        self, group: GroupRecord, target: Deployment, leaving: tuple[Deployment, str] | None
+    ) -> dict[str, Verdict]:
+        """Verdicts on what is in service of the generation that it goes back from."""
+        if leaving is None or leaving[0] == target:
+            return {}
+        members = [one for one in group.members if one.lifecycle == "InService" and runs(one, leaving[0])]
+        self._learn(members, self.left)
+        found = {one.id: self.left[one.id] for one in members if one.id in self.left}
+        for known in found.values():
+            self._judge(known, *leaving)
+        return {identity: known.verdict for identity, known in found.items()}
 
     def _failed(self, identity: str) -> bool:
         one = self.known.get(identity)
@@ -95,12 +119,12 @@ class Observer:
             return False
         return self.now() - one.serving_since >= max(0.0, self.terms.rollout.warm_up - HOLD_BEFORE)
 
-    def _learn(self, members: list[Member]) -> None:
-        new = {member.id for member in members if member.id not in self.known}
+    def _learn(self, members: list[Member], known: dict[str, _Known]) -> None:
+        new = {member.id for member in members if member.id not in known}
         if not new:
             return
         for record in find_instances(self.cloud, self.region, ids=new):
-            self.known[record.id] = _Known(record, Verdict("pending", "it boots"), self.now())
+            known[record.id] = _Known(record, Verdict("pending", "it boots"), self.now())
 
     def _judge(self, one: _Known, target: Deployment, system_digest: str) -> None:
         now = self.now()

@@ -124,6 +124,13 @@ def go_on(cloud: Cloud, group: str, ledger: Ledger, standing: Standing, who: str
     ledger.request(standing.entry.number, Request("run", who, now, past))
 
 
+def _leaving(standing: Standing, region: str) -> tuple[Deployment, str] | None:
+    """What a generation that failed goes back from."""
+    if standing.failed is None or standing.entry.kind == "rollback":
+        return None
+    return standing.entry.deployments[region], standing.entry.system_digest
+
+
 def _goes_forward(cloud: Cloud, name: str, region: str, standing: Standing) -> bool:
     """Whether a refresh of the generation's is under way that no operator suspended."""
     refresh, group = newest_refresh(cloud, region, name), find_group(cloud, region, name)
@@ -205,7 +212,7 @@ class _Driver:
         outcomes = everywhere(
             tuple(targets),
             lambda region: self._observer(entry, region, going_back).look(
-                targets[region], digest, standing.past.get(region)
+                targets[region], digest, standing.past.get(region), _leaving(standing, region)
             ),
         )
         if outcomes.failed:
@@ -238,7 +245,10 @@ class _Driver:
     def _observer(self, entry: Entry, region: str, going_back: bool) -> Observer:
         key = (region, going_back)
         if key not in self.observers:
-            self.observers[key] = Observer(self.cloud, region, self.group, entry.terms, entry.began, self.times.now)
+            made = Observer(self.cloud, region, self.group, entry.terms, entry.began, self.times.now)
+            if going_back and (region, False) in self.observers:
+                made.left.update(self.observers[region, False].known)
+            self.observers[key] = made
         return self.observers[key]
 
     def _do(self, standing: Standing, region: str, step: Step, target: Deployment, going_back: bool) -> bool:
@@ -255,8 +265,9 @@ class _Driver:
             if step.do == "hold":
                 _hold(self.cloud, self.group, region, self.number)
                 return False
-            if step.do == "end" and step.instance is not None:
-                terminate_member(self.cloud, region, step.instance)
+            if step.do == "end":
+                for instance in step.ends:
+                    terminate_member(self.cloud, region, instance)
                 return True
             if step.do == "release":
                 self._release(region)

@@ -34,7 +34,8 @@ TRIES = 3
 class Facts:
     """One region as it is now. `refresh` is the newest one, None when that is older than the generation.
 
-    `verdicts` are of members, by id, each judged against the generation whose launch template version it has;
+    `verdicts` are of members, by id, each judged against the generation whose launch template version it has (going
+    back, those of the generation that failed are judged too);
     `lost` counts instances of the new one that left the group unproven.
     """
 
@@ -46,15 +47,18 @@ class Facts:
     """New instances that are in service, unproven, and whose warm-up is nearly over."""
     failed: tuple[str, ...] = ()
     """Instances launched since the generation began that were judged to have failed."""
+    unsound: tuple[str, ...] = ()
+    """Going back, instances in service of the generation that failed, which have not proven what they run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is to be done in one region, and why. `instance` is the one that failed."""
+    """What is to be done in one region, and why. `instance` is the one that failed; `ends` are all that are to end."""
 
     do: Do
     why: str = ""
     instance: str | None = None
+    ends: tuple[str, ...] = ()
 
 
 def runs(member: Member, target: Deployment) -> bool:
@@ -109,6 +113,10 @@ def back(facts: Facts, target: Deployment) -> Step:
 
     A new instance that fails is ended, so that EC2 launches another one, instead of taking the next one out of service
     on the strength of it. When several have failed, it is left to be looked at, and holds the refresh.
+
+    EC2 takes what it goes back from out of service in an order of its own, and counts as healthy what serves nothing.
+    So, unless too few others serve, what is unsound is ended while the refresh is held, as soon as what is launched in
+    its place is what ran before.
     """
     group, refresh = facts.group, facts.refresh
     returning = refresh is not None and (
@@ -117,10 +125,17 @@ def back(facts: Facts, target: Deployment) -> Step:
     if facts.failed and (returning or refresh is None or not refresh.active):
         why = f"{facts.failed[0]}: {facts.verdicts.get(facts.failed[0], NOT_SEEN).why}"
         if facts.lost < max(TRIES, ceil(group.desired * LOSSES / 100)):
-            return Step("end", f"{why}; another is launched in its place", facts.failed[0])
+            return Step("end", f"{why}; another is launched in its place", facts.failed[0], facts.failed[:1])
         hold = returning and REFRESHING not in group.suspended
         return Step("hold" if hold else "wait", f"held: {why}, as {facts.lost} before it")
-    if is_held(group) and (returning or refresh is None or not refresh.active):
+    if facts.unsound and _enough_without(facts) and (is_held(group) or REFRESHING not in group.suspended):
+        if not is_held(group):
+            return Step("hold", f"held: {facts.unsound[0]} is in service and serves nothing")
+        if returning:
+            return Step("end", f"{', '.join(facts.unsound)}: unproven, ended first", ends=facts.unsound)
+        if refresh is None or not (refresh.active or refresh.ending):
+            return Step("start")
+    elif is_held(group) and (returning or refresh is None or not refresh.active):
         waiting = next((member.id for member in group.members if _unproven(member, facts, target)), None)
         if waiting is None or not returning:
             return Step("release")
@@ -227,6 +242,12 @@ def _unproven(member: Member, facts: Facts, target: Deployment) -> bool:
     if member.lifecycle != "InService" or not runs(member, target):
         return False
     return facts.verdicts.get(member.id, NOT_SEEN).standing == "pending"
+
+
+def _enough_without(facts: Facts) -> bool:
+    """Whether as many as wanted are in service, healthy and sound."""
+    sound = [identity for identity, verdict in facts.verdicts.items() if verdict.standing in ("proven", "kept")]
+    return sum(member.serving and member.id in sound for member in facts.group.members) >= facts.group.desired
 
 
 def _is_at(group: GroupRecord, target: Deployment) -> bool:
