@@ -17,8 +17,8 @@ from invar.core.events import Report
 from invar.fleet.apply import create_missing
 from invar.fleet.audit import GONE, audit_fleet
 from invar.fleet.begin import begin_creation, begin_rollback, begin_rollout, choose_goal, find_fleet_groups
-from invar.fleet.ledger import Entry, Ledger, Mark, Standing
-from invar.fleet.rollout import Time, drive, go_on, pause
+from invar.fleet.ledger import Entry, Ledger, Standing
+from invar.fleet.rollout import Time, abort, drive, go_on, pause
 from invar.fleet.spec import TAG_FLEET, FleetSpec
 from invar.localcloud.behaviour import Behaviour
 from invar.localcloud.simulated import answers
@@ -187,7 +187,7 @@ class Operator:
             elif act == "pauses" and not newest.going_back:
                 pause(self.world.aws, self.spec.group, self.ledger, newest, "somebody", self.now())
             elif act == "aborts":
-                self.ledger.fail(number, Mark("failed", "somebody", self.now(), "an operator aborted it"))
+                abort(self.ledger, newest, "somebody", self.now())
             elif act in ("resumes", "aborts") and newest.paused:
                 go_on(self.world.aws, self.spec.group, self.ledger, newest, "somebody", self.now())
             if act in ("looks", "resumes", "aborts"):
@@ -226,6 +226,10 @@ class Operator:
         history = self.ledger.history()
         assert [one.entry.number for one in history.standings] == list(range(1, self.begun + 1))
         assert all(one.outcome is not None for one in history.standings)
+        assert not any(
+            one.failed and one.outcome and one.outcome.state == "done" and one.entry.kind != "rollback"
+            for one in history.standings
+        )
         assert history.newest is not None and history.current is not None and history.newest.outcome is not None
         newest = history.newest
         if newest.outcome is not None and newest.outcome.state == "restored":

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from fleet.operation import Operator
 from fleet.simulation import REGIONS, World, fleet, world_in
-from fleet.troubles import BAD, TROUBLES, Bad, bad
+from fleet.troubles import BAD, TROUBLES, Bad, Somebody, bad
 
 LONG = os.environ.get("INVAR_TEST_LONG") == "1"
 SCHEDULES = int(os.environ.get("INVAR_TEST_SCHEDULES", "1000" if LONG else "5"))
@@ -127,6 +127,32 @@ def test_when_several_are_bad_the_way_back_waits_for_an_operator(quick_world: Wo
     operator.roll_back()
     assert operator.controllers == controllers + 3  # the first gives up, the second goes on, the third finds it done
     assert seen[len(seen) // 2][0] and len(set[str]().union(*(ids for _, ids in seen))) == 4
+
+
+def test_what_is_bad_is_ended_before_what_serves(quick_world: World) -> None:
+    """EC2 counts instances that never booted as healthy, and would end the one that did."""
+    operator = Operator(quick_world, 3)
+    operator.create()
+    operator.goal = 1
+    Bad(True, "never boots", 1, 4).befall(operator)
+    operator.roll(1)
+    newest = operator.ledger.history().newest
+    assert newest is not None and newest.word == "restored"
+
+
+def test_an_abort_between_any_two_calls_leaves_what_ran_before(quick_world: World) -> None:
+    """Also where the controller begins a refresh just after another one, who saw none, found all restored."""
+    words = set()
+    for call in range(48):
+        operator = Operator(quick_world, 1)
+        operator.spec = fleet(size=1, regions=REGIONS[:1], canary=100)
+        operator.create()
+        Somebody("aborts", call).befall(operator)
+        operator.roll(1)
+        newest = operator.ledger.history().newest
+        assert newest is not None
+        words.add(newest.word)
+    assert "restored" in words
 
 
 def test_five_hundred_instances(quick_world: World) -> None:

@@ -152,7 +152,7 @@ def _open_ones(found: Fleets) -> list[_Open]:
 def _drive_open(verb: FleetVerb, *, abort_it: bool) -> None:
     from invar.fleet.apply import create_missing
     from invar.fleet.begin import find_fleet_groups
-    from invar.fleet.ledger import Mark
+    from invar.fleet.rollout import abort as abandon
     from invar.fleet.rollout import go_on
 
     results: list[dict[str, Any]] = []
@@ -162,7 +162,7 @@ def _drive_open(verb: FleetVerb, *, abort_it: bool) -> None:
             standing = open_generation(one.ledger, one.name)
             number = standing.entry.number
             if abort_it:
-                one.ledger.fail(number, Mark("failed", found.who, time.time(), "an operator aborted it"))
+                abandon(one.ledger, standing, found.who, time.time())
             if standing.entry.kind == "create" and one.spec is not None:
                 groups = find_fleet_groups(found.cloud, one.spec)
                 create_missing(found.cloud, one.spec, groups, standing.entry.deployments)

@@ -1,7 +1,7 @@
 """A fleet's ledger: its generations, who made them, and what came of them, in SSM parameters.
 
     /invar/fleets/NAME/generations/000007            an `Entry`, written once: the claim of that generation
-    /invar/fleets/NAME/generations/000007/failed     a `Mark`, written once: it goes back, and why
+    /invar/fleets/NAME/generations/000007/failed     a `Mark`, written once: it goes back, and why; or it passed
     /invar/fleets/NAME/generations/000007/outcome    a `Mark`, written once: it is at rest, and how
     /invar/fleets/NAME/generations/000007/request    a `Request`, the last word counts: pause, or go on
 
@@ -28,6 +28,8 @@ from invar.system.record import plain
 
 SCHEMA = 1
 ROOT = "/invar/fleets"
+
+PASSED = "passed"
 
 Kind = Literal["create", "rollout", "rollback"]
 Outcome = Literal["done", "restored", "failed"]
@@ -204,8 +206,15 @@ class Ledger:
         raise busy(self._fleet, other)
 
     def fail(self, number: int, mark: Mark) -> Mark:
-        """Mark a generation as one that goes back. Returns the mark that is in force: the first one."""
+        """Mark a generation as one that goes back. Returns the mark that is in force: the first one.
+
+        Its state is "passed" where the generation was found good before: it does not go back then.
+        """
         return self._mark(f"{self._name(number)}/failed", mark)
+
+    def passes(self, number: int, who: str, now: float) -> bool:
+        """Mark a generation as one that can fail no more, before it is closed as done. False: it failed before."""
+        return self._mark(f"{self._name(number)}/failed", Mark(PASSED, who, now)).state == PASSED
 
     def close(self, number: int, mark: Mark) -> Mark:
         """Mark a generation as at rest. Returns the mark that is in force: the first one."""
@@ -242,9 +251,10 @@ def _standing(name: str, values: Mapping[str, str]) -> Standing:
         text = values.get(f"{name}/{which}")
         return None if text is None else _read(kind, text, f"{name}/{which}")
 
-    return Standing(
-        _read(Entry, values[name], name), part(Mark, "failed"), part(Mark, "outcome"), part(Request, "request")
-    )
+    failed = part(Mark, "failed")
+    if failed is not None and failed.state == PASSED:
+        failed = None
+    return Standing(_read(Entry, values[name], name), failed, part(Mark, "outcome"), part(Request, "request"))
 
 
 def _text(value: Mark | Request) -> str:

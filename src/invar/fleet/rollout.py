@@ -25,7 +25,7 @@ from invar.aws.refreshes import cancel_refresh, newest_refresh, roll_back_refres
 from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.fleet.launch import launch_part
-from invar.fleet.ledger import Deployment, Entry, Ledger, Mark, Request, Standing
+from invar.fleet.ledger import PASSED, Deployment, Entry, Ledger, Mark, Request, Standing
 from invar.fleet.observation import Observer, tail
 from invar.fleet.regions import everywhere
 from invar.fleet.rollout_decision import REFRESHING, Plan, Step, decide, is_held, preferences
@@ -93,6 +93,15 @@ def drive(
     return _Driver(cloud, group, ledger, number, who, report, times or Time(), pace or Pace(), tag).run()
 
 
+def abort(ledger: Ledger, standing: Standing, who: str, now: float) -> None:
+    """Mark a generation as one that goes back. Raises InvarError; also where it was found good just before."""
+    if ledger.fail(standing.entry.number, Mark("failed", who, now, "an operator aborted it")).state == PASSED:
+        raise InvarError(
+            f"generation {standing.entry.number} runs everywhere, and is not aborted any more",
+            hint="invar resume sees it through, invar rollback goes back then",
+        )
+
+
 def pause(cloud: Cloud, group: str, ledger: Ledger, standing: Standing, who: str, now: float) -> None:
     """Stop a rollout where it is: what was replaced stays, what was launched above the desired size too.
 
@@ -103,6 +112,9 @@ def pause(cloud: Cloud, group: str, ledger: Ledger, standing: Standing, who: str
     ledger.request(standing.entry.number, Request("pause", who, now, suspended=regions))
     for region in regions:
         _hold(cloud, group, region, standing.entry.number)
+    if not ledger.standing(standing.entry.number).open:
+        for region in regions:
+            _release(cloud, group, region)
 
 
 def go_on(cloud: Cloud, group: str, ledger: Ledger, standing: Standing, who: str, now: float) -> None:
@@ -145,6 +157,11 @@ def _hold(cloud: Cloud, group: str, region: str, number: int) -> None:
     suspend_processes(cloud, region, group, [REFRESHING])
 
 
+def _release(cloud: Cloud, group: str, region: str) -> None:
+    resume_processes(cloud, region, group, [REFRESHING])
+    untag_group(cloud, region, group, [TAG_HELD])
+
+
 @dataclass(slots=True)
 class _Driver:
     """One run. `_observers` by region and direction."""
@@ -165,15 +182,20 @@ class _Driver:
     moved: float = 0.0
     seen: Any = None
     first: bool = True
+    acted: bool | None = None
+    """The direction (whether it went back) of a start or a hold that no later word of the ledger's has confirmed."""
 
     def run(self) -> Result:
+        """Until it is at rest; where another controller closed it meanwhile, until what this one began is undone."""
         self.answered = self.moved = self.times.now()
         while True:
             standing = self._standing()
             if standing is None:
                 self.times.sleep(self.pace.poll)
                 continue
-            if not standing.open:
+            if standing.open and self.acted is standing.going_back:
+                self.acted = None
+            if not standing.open and self.acted is None:
                 return Result(standing, self.evidence)
             if standing.paused:
                 if self._stop(standing):
@@ -254,6 +276,8 @@ class _Driver:
     def _do(self, standing: Standing, region: str, step: Step, target: Deployment, going_back: bool) -> bool:
         """Carry out one region's step. A refusal because things moved on is no fault: the next look tells."""
         terms = standing.entry.terms
+        if step.do in ("start", "hold"):
+            self.acted = going_back
         try:
             if step.do == "start":
                 wishes = preferences(terms, first=region == terms.order[0], going_back=going_back)
@@ -270,7 +294,7 @@ class _Driver:
                     terminate_member(self.cloud, region, instance)
                 return True
             if step.do == "release":
-                self._release(region)
+                _release(self.cloud, self.group, region)
                 return True
             if step.do == "roll back":
                 if not roll_back_refresh(self.cloud, region, self.group):
@@ -280,10 +304,6 @@ class _Driver:
             self._silent(error)
         return False
 
-    def _release(self, region: str) -> None:
-        resume_processes(self.cloud, region, self.group, [REFRESHING])
-        untag_group(self.cloud, region, self.group, [TAG_HELD])
-
     def _fail(self, standing: Standing, region: str, step: Step) -> bool:
         """Make it known, in the ledger first, that the generation goes back."""
         if step.instance is not None and self.evidence is None:
@@ -292,7 +312,8 @@ class _Driver:
             self._await_operator(standing, region, step)
             return True
         mark = Mark("failed", self.who, self.times.now(), step.why, region, step.instance)
-        self.ledger.fail(self.number, mark)
+        if self.ledger.fail(self.number, mark).state == PASSED:
+            return self._finish(standing)
         self.report.warn(f"{region}: {step.instance + ': ' if step.instance else ''}{step.why}; it goes back")
         self.moved = self.times.now()
         return True
@@ -309,7 +330,7 @@ class _Driver:
                 cancel_refresh(self.cloud, region, self.group)
             group = find_group(self.cloud, region, self.group)
             if group is not None and is_held(group):
-                self._release(region)
+                _release(self.cloud, self.group, region)
         why = standing.failed.why if standing.failed else None
         self.ledger.close(self.number, Mark("failed", self.who, self.times.now(), why))
         return True
@@ -317,6 +338,8 @@ class _Driver:
     def _finish(self, standing: Standing) -> bool:
         failed = standing.failed is not None and standing.entry.kind != "rollback"
         number = standing.entry.previous if failed else self.number
+        if not standing.going_back and not self.ledger.passes(self.number, self.who, self.times.now()):
+            return True
         for region in standing.entry.deployments if self.tag else ():
             try:
                 tag_group(self.cloud, region, self.group, {TAG_FLEET_GENERATION: str(number)})
@@ -326,6 +349,7 @@ class _Driver:
                 return False
         why = standing.failed.why if standing.failed else None
         self.ledger.close(self.number, Mark("restored" if failed else "done", self.who, self.times.now(), why))
+        self.acted = None
         return True
 
     def _evidence(self, region: str, instance: str) -> Evidence | None:
