@@ -53,6 +53,8 @@ def test_groups_misspellings_and_completion_of_options(project: Path) -> None:
     assert wrong.returncode == 1
     assert "Did you mean" in wrong.stderr
     assert "services.nginx.enable" in wrong.stderr
+    for name, meant in (("services.ngnix.enabel", "services.nginx.enable"), ("hostName", "networking.hostName")):
+        assert f"Did you mean {meant}?" in invar(project, "option", name, ".").stderr
     completed = invar(
         project, _INVAR_COMPLETE="bash_complete", COMP_WORDS="invar option services.nginx.ena", COMP_CWORD="2"
     )

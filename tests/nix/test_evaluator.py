@@ -172,6 +172,9 @@ def test_pure_evaluation_reads_nothing_outside(tmp_path: Path, monkeypatch: pyte
     evaluator = Evaluator(pure=True, allowed_roots=[tmp_path / "in"])
     assert evaluator.eval_string('builtins.getEnv "SECRET_OF_THE_HOST"') == ""
     assert evaluator.eval_string("builtins ? currentTime || builtins ? currentSystem") is False
+    with pytest.raises(NixError, match="attribute 'currentTime' missing") as missing:
+        evaluator.eval_string("builtins.currentTime")
+    assert "Pure evaluation does not have it" in (missing.value.hint or "")
     assert evaluator.eval_file(tmp_path / "in" / "a.nix") == 1
     assert evaluator.eval_string(f"builtins.pathExists {tmp_path}/out.nix") is False
     for expression in (

@@ -87,10 +87,67 @@ DATABASE = """
 }
 """
 
+PROFILES = """
+{ lib, modulesPath, ... }: {
+  imports = map (name: "${modulesPath}/${name}.nix") [
+    "profiles/hardened" "profiles/headless" "profiles/minimal" "profiles/qemu-guest" "virtualisation/amazon-init"
+  ];
+  boot = {
+    tmp = { useTmpfs = true; cleanOnBoot = true; };
+    kernelModules = [ "br_netfilter" ];
+    blacklistedKernelModules = [ "pcspkr" ];
+    extraModprobeConfig = "options loop max_loop=8";
+    supportedFilesystems = [ "xfs" ];
+  };
+  fileSystems."/data" = { device = "/dev/disk/by-label/data"; fsType = "xfs"; options = [ "noatime" "nofail" ]; };
+  networking = {
+    hostName = "p";
+    domain = "example.org";
+    hosts."10.0.0.1" = [ "a.example.org" "a" ];
+    nameservers = [ "9.9.9.9" ];
+    extraHosts = "10.0.0.2 b";
+    firewall = {
+      allowedUDPPorts = [ 53 ];
+      allowedTCPPortRanges = [ { from = 8000; to = 8010; } ];
+      interfaces.eth1.allowedTCPPorts = [ 9100 ];
+      logRefusedConnections = true;
+    };
+  };
+  systemd = {
+    network.networks."20-more" = { matchConfig.Name = "eth1"; networkConfig.DHCP = "ipv4"; };
+    sockets.echo = { wantedBy = [ "sockets.target" ]; listenStreams = [ "7" ]; };
+    targets.mine = { description = "Mine"; wants = [ "job.service" ]; };
+    paths.watch = { wantedBy = [ "multi-user.target" ]; pathConfig.PathChanged = "/etc/x"; };
+    services."job@" = { serviceConfig.ExecStart = "/bin/true %i"; unitConfig.ConditionPathExists = [ "/a" "/b" ]; };
+    mounts = [ { what = "tmpfs"; where = "/scratch"; type = "tmpfs"; wantedBy = [ "local-fs.target" ]; } ];
+  };
+  services = {
+    resolved.enable = true;
+    timesyncd.enable = true;
+    logind.settings.Login.KillUserProcesses = true;
+    openssh = { enable = true; ports = [ 22 2222 ]; settings.AllowUsers = [ "alice" ]; };
+    nginx = {
+      enable = true;
+      upstreams.app.servers = { "10.0.0.3:80" = { }; "10.0.0.4:80".backup = true; };
+      virtualHosts."b.example".locations."/".proxyPass = "http://app";
+      appendHttpConfig = "server_tokens off;";
+    };
+  };
+  programs.bash.shellAliases.ll = "ls -l";
+  programs.ssh.knownHosts.h = { hostNames = [ "h" ]; publicKey = "ssh-ed25519 AAAA"; };
+  security.sudo.wheelNeedsPassword = false;
+  users.mutableUsers = false;
+  users.users.bob = { isSystemUser = true; group = "bob"; home = "/var/lib/bob"; };
+  users.groups.bob.gid = 900;
+  environment.shellInit = "umask 027";
+}
+"""
+
 CONFIGURATIONS = {
     "example": [str(EXAMPLES / "production-web/configuration.nix")],
     "server": [f"({SERVER})"],
     "database": [f"({DATABASE})"],
+    "profiles": [f"({PROFILES})"],
 }
 
 
@@ -129,3 +186,10 @@ def of_invar(evaluator: Evaluator, arguments: dict[str, str]) -> Any:
         )
 
     return json.loads(with_big_stack(text))
+
+
+def test_the_configurations_use_every_module_file(evaluator: Evaluator) -> None:
+    for modules in CONFIGURATIONS.values():
+        of_invar(evaluator, {"root": str(LIBRARY), "modules": f"[ {' '.join(modules)} ]"})
+    files = {str(path) for path in (LIBRARY / "modules").rglob("*.nix")}
+    assert sorted(files - evaluator.files_read) == []

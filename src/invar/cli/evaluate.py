@@ -60,6 +60,9 @@ def evaluate(
     invar eval .                              the whole system record
     invar eval .#nixosConfigurations.web.config.networking.hostName
     """
+    from invar.nix.stack import process_ends_at_once
+
+    process_ends_at_once()
     from invar.cli.values import Settings, configuration_text, expression_text, flake_text, names_flake
     from invar.nix.selection import Style
 

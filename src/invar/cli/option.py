@@ -45,6 +45,9 @@ def option(context: click.Context, name: str, target: str, as_json: bool) -> Non
     invar option networking.firewall.allowedTCPPorts examples/production-web --json
     invar option services.openssh                         the options below a name
     """
+    from invar.nix.stack import process_ends_at_once
+
+    process_ends_at_once()
     session = session_of(context)
     with session.reporting() as report:
         answer = json.loads(_asked(session, report, Path(target), name, children=False))

@@ -56,11 +56,27 @@ def find_option(options: Value, path: Sequence[str]) -> Value:
             inside = {} if is_option(here) else here
             where = ".".join(map(quote_name, seen))
             what = f"the option '{where}' has no options below it" if is_option(here) else "no such option"
-            near = did_you_mean([".".join([*map(quote_name, seen), one]) for one in nearest(name, map(str, inside))])
-            raise NixMissingAttribute(f"{what}: '{'.'.join(path)}'", hint=near)
+            near = [] if seen else [one for one in names_below(options, []) if one.endswith(f".{_joined(path)}")][:3]
+            near += [_joined([*seen, *_continued(inside, one, path[len(seen) + 1 :])]) for one in nearest(name, inside)]
+            raise NixMissingAttribute(f"{what}: '{'.'.join(path)}'", hint=did_you_mean(near[:3]))
         here = force(here[name])
         seen.append(name)
     return here
+
+
+def _joined(path: Sequence[str]) -> str:
+    return ".".join(quote_name(str(name)) for name in path)
+
+
+def _continued(options: dict[str, Value], name: str, rest: Sequence[str]) -> list[str]:
+    """`name` with as much of the rest of the path as is there below it, or something near it."""
+    here, found = force(options[name]), [name]
+    for step in rest:
+        if is_option(here) or not (near := [step] if step in here else nearest(step, map(str, here), count=1)):
+            break
+        here = force(here[near[0]])
+        found += near
+    return found
 
 
 def is_option(value: Value) -> bool:

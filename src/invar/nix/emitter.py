@@ -36,7 +36,7 @@ from invar.nix.emit_operators import ARITHMETIC, OperatorEmitter
 from invar.nix.pybuild import AND, IN, IS_NOT, LTE
 from invar.nix.resolve import Builtin, Overridable, Variable, WithLookup
 from invar.nix.signatures import SIGNATURES
-from invar.nix.strictness import cheap_result, first_needed, sort_key
+from invar.nix.strictness import cheap_result, evaluation_plan, first_needed, sort_key
 from invar.nix.values import INT_MAX, INT_MIN
 
 CHECKS: dict[str, tuple[Hint, str, str]] = {
@@ -316,7 +316,7 @@ class Emitter(BindingEmitter, OperatorEmitter):
             if len(arguments) < arity:
                 return None
             self.unit.primops[name] = arity
-            given = self._planned_arguments(arguments[:arity], plan.split())
+            given = self._planned_arguments(arguments[:arity], evaluation_plan(name, plan, arguments))
             build = self.at(at)
             result = build.run(f"call.{name}", *given)
             if hint == "any":

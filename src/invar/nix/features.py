@@ -20,8 +20,13 @@ BUILTIN_FEATURES = {"getFlake": FLAKES, "fetchClosure": FETCH_CLOSURE, "outputOf
 what they switch is always there."""
 
 
-def feature_hint(builtin: str) -> str | None:
-    """What to do where a builtin is missing that a feature would bring."""
+IMPURE_CONSTANTS = ("currentSystem", "currentTime")
+
+
+def missing_hint(builtin: str) -> str | None:
+    """What to do where a builtin is missing that a feature, or impure evaluation, would bring."""
+    if builtin in IMPURE_CONSTANTS:
+        return "Pure evaluation does not have it (use '--impure' to override)."
     feature = BUILTIN_FEATURES.get(builtin)
     if feature is None:
         return None

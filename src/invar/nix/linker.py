@@ -5,7 +5,7 @@ from __future__ import annotations
 from invar.nix import operators, runtime
 from invar.nix.compiled import Compiled
 from invar.nix.errors import NixMissingAttribute, NixUndefined, did_you_mean, nearest
-from invar.nix.features import feature_hint
+from invar.nix.features import missing_hint
 from invar.nix.operators import canonical_path
 from invar.nix.runtime import closure, closure2, closure3, delay, thunk
 from invar.nix.values import Lambda, Lambda2, Lambda3, LambdaInfo, Path, Pos, Primop, Thunk, Value, site_names
@@ -101,7 +101,7 @@ def _primop(builtins: Mapping[str, Value], name: str, arity: int) -> Callable[..
 
 
 def _missing(builtins: Mapping[str, Value], name: str) -> Value:
-    hint = feature_hint(name) or did_you_mean(nearest(name, builtins))
+    hint = missing_hint(name) or did_you_mean(nearest(name, builtins))
     if name.startswith("__"):
         raise NixUndefined(f"undefined variable '{name}'", hint=hint)
     raise NixMissingAttribute(f"attribute '{name}' missing", hint=hint)

@@ -39,12 +39,19 @@ def on_big_stack() -> bool:
 
 
 def process_ends_at_once() -> None:
-    """Promise that this process ends by `os._exit`: saves the time that `threading` takes to load.
+    """Promise that this process evaluates, prints and ends by `os._exit`: nothing has to be cleared up after it.
 
-    Up to Python 3.12, that module takes the thread that first imports it for the main one, and waits for it at the
-    end. So it is loaded before an evaluation's thread can do so, unless there will be no such end.
+    The cyclic garbage collector rests from now on, as it would look through all values once evaluation is over. And
+    `threading` is not loaded beforehand: up to Python 3.12, that module takes the thread that first imports it for the
+    main one, and waits for it at the end.
     """
+    gc.disable()
     _ends_at_once.append(True)
+
+
+def ends_at_once() -> bool:
+    """Whether `process_ends_at_once` was promised."""
+    return bool(_ends_at_once)
 
 
 def with_big_stack(fn: Callable[..., Result], *args: Any) -> Result:

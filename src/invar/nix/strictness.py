@@ -21,7 +21,7 @@ from invar.nix.ast import (
     Var,
     With,
 )
-from invar.nix.resolve import Variable
+from invar.nix.resolve import Builtin, Variable
 
 SMALL = 4
 
@@ -60,6 +60,29 @@ def first_needed(node: Node) -> Variable | None:
             return None
 
 
+def evaluation_plan(name: str, plan: str, arguments: list[Node]) -> list[str]:
+    """What a call of a builtin evaluates in any case: its signature's plan, and what these arguments add to it."""
+    if name == "replaceStrings" and (texts := _texts(arguments[0])) is not None and texts == _texts(arguments[1]):
+        return ["l0", "l1", "v2"]  # nothing can fail before the text is evaluated
+    return plan.split()
+
+
+def _texts(node: Node) -> int | None:
+    """How many elements a list of plain, non-empty string literals has; None for anything else."""
+    if not isinstance(node, ListLiteral):
+        return None
+    if all(
+        isinstance(item, String) and len(item.parts) <= 1 and all(_is_text(p) for p in item.parts)
+        for item in node.items
+    ):
+        return len(node.items)
+    return None
+
+
+def _is_text(part: object) -> bool:
+    return isinstance(part, str)
+
+
 def sort_key(function: Function) -> tuple[str, tuple[str, ...]] | None:
     """("<", ("key",)) for `a: b: a.key < b.key`, ("<", ()) for `a: b: a < b`; None for any other comparator."""
     inner = function.body
@@ -89,7 +112,10 @@ def _selection(node: Node) -> tuple[object, tuple[str, ...]] | None:
 
 
 def cheap_result(function: Function) -> str:
-    """ "argument" for `x: x`; "value" where a call just makes a small list or set and cannot fail; else ""."""
+    """ "argument" for `x: x`; "value" where a call just makes a small list or set and cannot fail; else "".
+
+    "integer" where a call with an integer costs less than putting it off, though it may fail.
+    """
     if function.formals is not None:
         return ""
     body = function.body
@@ -98,4 +124,25 @@ def cheap_result(function: Function) -> str:
     if isinstance(body, AttrSet):
         plain = not body.dynamic and not body.recursive and not body.origins
         return "value" if plain and len(body.bindings) <= SMALL else ""
-    return "value" if isinstance(body, ListLiteral) and len(body.items) <= SMALL else ""
+    if isinstance(body, ListLiteral):
+        return "value" if len(body.items) <= SMALL else ""
+    return "integer" if _is_simple_text(body, function.variable) or _is_sum(body, function.variable) else ""
+
+
+def _is_simple_text(node: Node, integer: object) -> bool:
+    """`toString` of an integer, or a string with some of these in it."""
+    if isinstance(node, String):
+        return all(isinstance(part, str) or _is_simple_text(part, integer) for part in node.parts)
+    if not isinstance(node, Call) or not isinstance(node.function, Var) or len(node.arguments) != 1:
+        return False
+    bound = node.function.binding
+    return isinstance(bound, Builtin) and bound.name == "toString" and _is_sum(node.arguments[0], integer)
+
+
+def _is_sum(node: Node, integer: object) -> bool:
+    """Sums and products of an integer and literals."""
+    if isinstance(node, Binary):
+        return node.operator in ("+", "-", "*") and _is_sum(node.left, integer) and _is_sum(node.right, integer)
+    if isinstance(node, Var):
+        return node.binding is integer
+    return isinstance(node, Literal) and type(node.value) is int

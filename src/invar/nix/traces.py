@@ -18,7 +18,7 @@ from invar.nix.errors import (
     did_you_mean,
     nearest,
 )
-from invar.nix.features import feature_hint
+from invar.nix.features import missing_hint
 from invar.nix.values import Pos, type_name
 
 TYPE_CHECKING = False
@@ -94,7 +94,7 @@ def _translated(error: BaseException, steps: list[Step]) -> NixError | None:
     if isinstance(error, KeyError):
         name = str(error.args[0])
         known = subject if isinstance(subject, dict) else {}
-        hint = feature_hint(name) if known.get("builtins") is known else None
+        hint = missing_hint(name) if known.get("builtins") is known else None
         hint = hint or did_you_mean(nearest(name, map(str, known)))
         return NixMissingAttribute(f"attribute '{name}' missing", hint=hint)
     if isinstance(error, UnboundLocalError):

@@ -168,6 +168,12 @@ def gen_list(generator: Value, count: Value) -> list[Value]:
             return [code(env, index) for index in range(size)]
         if result == "argument":
             return list(range(size))
+        if result == "integer":
+            try:
+                code, env = generator.code, generator.env
+                return [code(env, index) for index in range(size)]
+            except NixError:  # of one element: only who asks for it may see that
+                pass
     return [application(generator, index) for index in range(size)]
 
 

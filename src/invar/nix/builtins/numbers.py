@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from invar.nix.builtins.registry import Registry
 from invar.nix.errors import NixError
 from invar.nix.operators import add_numbers, divide, less, multiply, subtract
@@ -66,6 +64,9 @@ def bit_xor(left: Value, right: Value) -> int:
     return expect_int(left) ^ expect_int(right)
 
 
+INFINITY = float("inf")
+
+
 def _real(value: Value) -> float:
     value = whnf(value)
     if type(value) in (int, float):
@@ -76,16 +77,16 @@ def _real(value: Value) -> float:
 @primops.add("ceil", 1)
 def ceil(value: Value) -> int:
     """The least integer that is not less."""
-    return _whole(_real(value), math.ceil)
+    return _whole(_real(value), lambda real: -int(-real // 1))
 
 
 @primops.add("floor", 1)
 def floor(value: Value) -> int:
     """The greatest integer that is not greater."""
-    return _whole(_real(value), math.floor)
+    return _whole(_real(value), lambda real: int(real // 1))
 
 
 def _whole(value: float, rounded: Callable[[float], int]) -> int:
-    if not math.isfinite(value) or not INT_MIN <= (result := rounded(value)) <= INT_MAX:
+    if not abs(value) < INFINITY or not INT_MIN <= (result := rounded(value)) <= INT_MAX:
         raise NixError(f"the float {format_float(value)} is out of the range of integers")
     return result

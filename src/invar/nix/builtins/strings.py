@@ -7,6 +7,7 @@ from invar.nix.bytewise import bytewise, textual
 from invar.nix.coerce import coerce_to_string, concat_context
 from invar.nix.errors import NixError
 from invar.nix.runtime import (
+    evaluate,
     expect_bool,
     expect_list,
     expect_plain,
@@ -14,7 +15,7 @@ from invar.nix.runtime import (
     expect_string,
     whnf,
 )
-from invar.nix.values import Path, Value, context_of, with_context
+from invar.nix.values import Path, Thunk, Value, context_of, with_context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ def to_string(value: Value) -> str:
 def replace_strings(old: Value, new: Value, text: Value) -> str:
     """Every occurrence of an element of `old`, tried in order at each byte, by the same element of `new`."""
     olds, targets = expect_list(old), expect_list(new)
-    if len(olds) == len(targets) == 1 and type(text) is type(olds[0]) is type(targets[0]) is str and olds[0]:
-        return text.replace(olds[0], targets[0])
+    if len(olds) == len(targets) == 1 and type(olds[0]) is type(targets[0]) is str and olds[0]:
+        text = evaluate(text) if type(text) is Thunk else text
+        if type(text) is str:
+            return text.replace(olds[0], targets[0])
     if len(olds) != len(targets):
         raise NixError("'from' and 'to' arguments to 'replaceStrings' have different lengths")
     sources = [str(expect_string(item)) for item in olds]
