@@ -26,7 +26,7 @@ from invar.fleet.begin import begin_creation, begin_rollout
 from invar.fleet.drift import Audited
 from invar.fleet.ledger import Entry, Ledger, Mark
 from invar.fleet.rollout import drive
-from invar.fleet.spec import TAG_FLEET, AuditPolicy, FleetSpec
+from invar.fleet.spec import TAG_FLEET, AuditPolicy, FleetSpec, Spot
 from invar.localcloud.process import stop
 
 REGION = REGIONS[0]
@@ -36,12 +36,12 @@ GROUP = f"invar-{NAME}"
 class Fleet:
     """Three instances in one region, made anew for every test; whoever changes something by hand is its client."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, **settings: Any) -> None:
         self.world = world
         world.reset()
         world.publish(1)
         world.publish(2)
-        self.spec: FleetSpec = fleet(size=3, regions=(REGION,), parameters={"role": "web"})
+        self.spec: FleetSpec = replace(fleet(size=3, regions=(REGION,), parameters={"role": "web"}), **settings)
         self.ledger = Ledger(world.aws, REGION, NAME)
         entry = begin_creation(world.aws, self.spec, self.ledger, "maker", world.clock.now(), {})
         create_missing(world.aws, self.spec, {}, entry.deployments)
@@ -307,6 +307,23 @@ def test_a_group_that_is_not_as_declared(web: Fleet) -> None:
     found = web.audit().groups[REGION]
     assert {finding.kind for finding in found} == {"group"}
     assert any("suspended: ReplaceUnhealthy" in finding.text for finding in found) and len(found) == 2
+
+
+def test_instance_types_that_were_changed_by_hand(world: World) -> None:
+    web = Fleet(world, instance_types=("t3.micro", "t3.small"), spot=Spot(50, 1, "capacity-optimized"))
+    assert web.findings() == {}
+    group = web.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[GROUP])["AutoScalingGroups"][0]
+    policy = group["MixedInstancesPolicy"]
+    changed = [
+        {**policy, "LaunchTemplate": {**policy["LaunchTemplate"], "Overrides": [{"InstanceType": "m5.large"}]}},
+        {**policy, "InstancesDistribution": {**policy["InstancesDistribution"], "OnDemandBaseCapacity": 3}},
+    ]
+    for one in changed:
+        web.autoscaling.update_auto_scaling_group(AutoScalingGroupName=GROUP, MixedInstancesPolicy=one)
+        assert {finding.kind for finding in web.audit().groups[REGION]} == {"group"}
+        assert "instance types or their shares" in web.audit().groups[REGION][0].text
+    web.autoscaling.update_auto_scaling_group(AutoScalingGroupName=GROUP, MixedInstancesPolicy=policy)
+    assert web.findings() == {}
 
 
 def test_a_region_that_does_not_answer_is_drift(web: Fleet) -> None:

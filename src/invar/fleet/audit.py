@@ -16,6 +16,7 @@ from invar.core.errors import InvarError
 from invar.core.events import Report, Stage
 from invar.fleet.apply import group_changes
 from invar.fleet.drift import Audited, Expected, Finding, audited, group_findings
+from invar.fleet.launch import launch_part
 from invar.fleet.ledger import Entry, History, Ledger
 from invar.fleet.observation import by_http
 from invar.fleet.regions import everywhere
@@ -193,8 +194,16 @@ def _expected(spec: FleetSpec, region: str, history: History, data: dict[str, di
         {one.version: data[one.version] for one in deployments if one.version in data},
         spec.health,
         entries[0].terms.parameters,
+        tuple(_mix(entry, region) for entry in entries),
         spec.audit,
     )
+
+
+def _mix(entry: Entry, region: str) -> dict[str, Any]:
+    """The MixedInstancesPolicy of a generation in a region, {} where its group is of one type."""
+    part = launch_part(entry.deployments[region], entry.terms.instance_types, entry.terms.spot)
+    found: dict[str, Any] = part.get("MixedInstancesPolicy", {})
+    return found
 
 
 def _instances(cloud: Cloud, spec: FleetSpec, region: str, groups: list[GroupRecord]) -> list[InstanceRecord]:

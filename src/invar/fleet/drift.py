@@ -52,7 +52,8 @@ class Finding:
 class Expected:
     """What runs in one region by the ledger. While a rollout is under way there are two: where to, and where from.
 
-    `data` is the launch template data of each deployment's version, by version; `digests` the systems.
+    `data` is the launch template data of each deployment's version, by version; `digests` the systems; `mixes` the
+    MixedInstancesPolicy of each, {} for groups of one type.
     """
 
     deployments: tuple[Deployment, ...]
@@ -60,6 +61,7 @@ class Expected:
     data: Mapping[str, Mapping[str, Any]]
     health: Health
     parameters: bool
+    mixes: tuple[Mapping[str, Any], ...]
     audit: AuditPolicy
 
 
@@ -163,12 +165,22 @@ def group_findings(
             yield Finding("launch template", f"version {number} was not made by Invar")
         elif number == group.version and told != DESCRIPTION + digest(dict(data)):
             yield Finding("launch template", f"version {number} does not hold what its description says")
+    if expected is not None and not any(_is_mix(group, mix) for mix in expected.mixes):
+        shown = ", ".join(group.types) or "one type"
+        yield Finding("group", f"instance types or their shares are not those of the generation: {shown}")
     for name in declared:
         yield Finding("group", f"{name} is not as declared")
     held = (REFRESHING,) if is_held(group) and expected is not None and len(expected.deployments) > 1 else ()
     suspended = [process for process in group.suspended if process not in held]
     if suspended:
         yield Finding("group", f"suspended: {', '.join(suspended)}")
+
+
+def _is_mix(group: GroupRecord, policy: Mapping[str, Any]) -> bool:
+    """Whether a group has these overrides, and in its distribution at least what the policy says."""
+    types = tuple(one["InstanceType"] for one in policy.get("LaunchTemplate", {}).get("Overrides", ()))
+    wanted = policy.get("InstancesDistribution", {})
+    return group.types == types and all(group.distribution.get(name) == value for name, value in wanted.items())
 
 
 def generation_with(history: History, region: str, image: str) -> int | None:
