@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 def complete_name(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Option names for the shell; nothing where the configuration cannot be evaluated."""
+    from invar.nix.stack import process_ends_at_once
+
+    process_ends_at_once()
     session = Session(Home.from_environment(), (), True, False)
     place = context.params.get("target") or "."
     parent = incomplete.rpartition(".")[0]
