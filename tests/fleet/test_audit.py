@@ -326,6 +326,18 @@ def test_instance_types_that_were_changed_by_hand(world: World) -> None:
     assert web.findings() == {}
 
 
+def test_another_mix_of_instance_types_is_another_generation(world: World) -> None:
+    web = Fleet(world, instance_types=("t3.micro", "t3.small"))
+    assert web.begin("maker", 2) is None
+    web.spec = replace(web.spec, spot=Spot(50, 1, "capacity-optimized"))
+    entry = web.begin("maker", 2)
+    assert entry is not None
+    drive(world.aws, web.spec.group, web.ledger, entry.number, "maker", Report(), times=world.times())
+    group = web.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[GROUP])["AutoScalingGroups"][0]
+    assert group["MixedInstancesPolicy"]["InstancesDistribution"]["OnDemandPercentageAboveBaseCapacity"] == 50
+    assert web.ledger.history().current == web.ledger.history().of(entry.number) and web.findings() == {}
+
+
 def test_a_region_that_does_not_answer_is_drift(web: Fleet) -> None:
     web.world.publish(3)
     web.spec = fleet(size=3, regions=REGIONS[:2], parameters={"role": "web"})

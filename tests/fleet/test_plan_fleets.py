@@ -16,7 +16,7 @@ from invar.fleet.begin import begin_creation, begin_rollout
 from invar.fleet.ledger import Ledger, Mark
 from invar.fleet.plan import Plan
 from invar.fleet.plan_fleets import FleetPlan, plan_fleet, plan_fleets
-from invar.fleet.spec import FleetSpec
+from invar.fleet.spec import FleetSpec, Spot
 from invar.fleet.subjects import Subject
 from systems import EMPTY
 
@@ -79,6 +79,8 @@ def test_other_parameters_or_types_replace_instances_too(world: World, spec: Fle
     for other in (
         replace(spec, parameters={"role": "db"}),
         replace(spec, instance_types=("t3.large",)),
+        replace(spec, instance_types=(*spec.instance_types, "t3.large")),
+        replace(spec, spot=Spot(20, 1, "capacity-optimized")),
         replace(spec, regions={**spec.regions, TWO[1]: replace(spec.regions[TWO[1]], security_groups=("sg-1",))}),
     ):
         plan = plan_fleet(world.aws, other, digest(1))

@@ -84,7 +84,7 @@ def ensure_versions(cloud: Cloud, spec: FleetSpec, images: Mapping[str, ImageRec
     def ensure(region: str) -> Deployment:
         image = images[region]
         data = launch_data(spec, region, image.id, image.tags[SYSTEM])
-        told = description(data)
+        told = description(data, spec.instance_types, spec.spot)
         template = find_template(cloud, region, spec.group)
         if template is None:
             template = create_template(cloud, region, spec.group, data, told, group_tags(spec))

@@ -10,8 +10,7 @@ from typing import Any, Literal
 from invar.aws.groups import GroupRecord, Member
 from invar.aws.images import ImageRecord
 from invar.aws.instances import InstanceRecord
-from invar.core.canonical import digest
-from invar.fleet.launch import DESCRIPTION
+from invar.fleet.launch import DESCRIPTION, holds
 from invar.fleet.ledger import Deployment, History
 from invar.fleet.rollout_decision import REFRESHING, is_held, runs
 from invar.fleet.spec import AuditPolicy, Health
@@ -163,7 +162,7 @@ def group_findings(
         made = told.startswith(DESCRIPTION)
         if number == group.version and not made:
             yield Finding("launch template", f"version {number} was not made by Invar")
-        elif number == group.version and told != DESCRIPTION + digest(dict(data)):
+        elif number == group.version and not holds(told, data):
             yield Finding("launch template", f"version {number} does not hold what its description says")
     if expected is not None and not any(_is_mix(group, mix) for mix in expected.mixes):
         shown = ", ".join(group.types) or "one type"

@@ -14,6 +14,8 @@ from invar.system.user_data import parameters_document
 
 DESCRIPTION = "invar data "
 """Before the digest of a launch template version's data, in its description."""
+_MIX = " mix "
+_SHORT = 16
 
 
 def user_data(spec: FleetSpec) -> bytes | None:
@@ -43,29 +45,43 @@ def launch_data(spec: FleetSpec, region: str, image: str, system_digest: str) ->
     return data
 
 
-def description(data: Mapping[str, Any]) -> str:
-    """The description of a launch template version with this data, by which it is found again."""
-    return DESCRIPTION + digest(data)
+def description(data: Mapping[str, Any], types: Sequence[str], spot: Spot) -> str:
+    """The description of a launch template version with this data, by which it is found again.
+
+    EC2 keeps the instance types and shares of a mixed group elsewhere than in the version. A generation is of one
+    version and one mix, so that another mix makes another version of the same data.
+    """
+    policy = mixed_instances(types, spot)
+    return DESCRIPTION + digest(data) + (_MIX + digest(policy)[:_SHORT] if policy else "")
+
+
+def holds(told: str, data: Mapping[str, Any]) -> bool:
+    """Whether a version's description is that of its data, whatever the mix."""
+    return told.partition(_MIX)[0] == DESCRIPTION + digest(data)
 
 
 def launch_part(deployment: Deployment, types: Sequence[str], spot: Spot) -> dict[str, Any]:
     """The launch part of a group, or of a refresh's desired configuration. Versions are numbers, never names."""
     specification = {"LaunchTemplateId": deployment.template, "Version": deployment.version}
-    if len(types) == 1 and not spot.share:
+    policy = mixed_instances(types, spot)
+    if not policy:
         return {"LaunchTemplate": specification}
+    launch = {"LaunchTemplateSpecification": specification, **policy["LaunchTemplate"]}
+    return {"MixedInstancesPolicy": {**policy, "LaunchTemplate": launch}}
+
+
+def mixed_instances(types: Sequence[str], spot: Spot) -> dict[str, Any]:
+    """A MixedInstancesPolicy, but for the launch template that it goes with; {} for one type without Spot."""
+    if len(types) == 1 and not spot.share:
+        return {}
     return {
-        "MixedInstancesPolicy": {
-            "LaunchTemplate": {
-                "LaunchTemplateSpecification": specification,
-                "Overrides": [{"InstanceType": one} for one in types],
-            },
-            "InstancesDistribution": {
-                "OnDemandAllocationStrategy": "prioritized",
-                "OnDemandBaseCapacity": spot.on_demand_base,
-                "OnDemandPercentageAboveBaseCapacity": 100 - spot.share,
-                "SpotAllocationStrategy": spot.strategy,
-            },
-        }
+        "LaunchTemplate": {"Overrides": [{"InstanceType": one} for one in types]},
+        "InstancesDistribution": {
+            "OnDemandAllocationStrategy": "prioritized",
+            "OnDemandBaseCapacity": spot.on_demand_base,
+            "OnDemandPercentageAboveBaseCapacity": 100 - spot.share,
+            "SpotAllocationStrategy": spot.strategy,
+        },
     }
 
 

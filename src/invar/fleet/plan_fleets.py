@@ -100,7 +100,8 @@ def _launch_changes(cloud: Cloud, spec: FleetSpec, entry: Entry) -> tuple[str, .
 
     def differs(region: str) -> bool:
         deployment = entry.deployments[region]
-        wanted = description(launch_data(spec, region, deployment.image, entry.system_digest))
+        data = launch_data(spec, region, deployment.image, entry.system_digest)
+        wanted = description(data, spec.instance_types, spec.spot)
         versions = list_versions(cloud, region, deployment.template)
         return all(str(one.number) != deployment.version or one.description != wanted for one in versions)
 
