@@ -159,7 +159,9 @@ def open_layers(node: Node) -> tuple[int, int]:
 
 
 def soft_reboots(node: Node) -> int:
-    return int(node.run("systemctl show -P SoftRebootsCount", 60).out)
+    """How many there were in this boot; -1 while one is under way."""
+    said = node.run("systemctl show -P SoftRebootsCount", 60).out.strip()
+    return int(said) if said.isdigit() else -1
 
 
 def running(home: Home, project: Path, user_data: Path, name: str) -> Iterator[Node]:
