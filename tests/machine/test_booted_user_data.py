@@ -419,7 +419,7 @@ def test_another_initrd_is_fetched_and_started_by_a_reboot(home: Home, node: Nod
     planned = node.run(f"invar dry-run --generation {digest} --cache {cache.address} --json")
     assert (planned.json()["way"], planned.json()["digest"]) == ("reboot", digest)
     before = node.proof()
-    node.apply(generation_document(digest))
+    node.apply(generation_document(digest, cache.address))
     node.await_user_data(lambda said: said.splitlines()[0] != before.boot_id)
     proof = node.proof()
     assert (proof.booted_digest, proof.active_digest, proof.refused) == (digest, digest, None)
