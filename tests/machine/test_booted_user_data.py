@@ -347,13 +347,13 @@ def test_a_configuration_of_other_packages_is_fetched_and_started_by_a_soft_rebo
 
 def test_soft_reboots_leave_nothing_behind(node: Node, cache: Cache) -> None:
     """Of what the initrd mounted neither: as many layers are open as are in use."""
-    assert open_layers(node) == (2, 2)
+    assert open_layers(node) == (2, 2), node.run("cat /sys/block/dm-*/dm/name; losetup; findmnt").out
     active = node.proof()
     mounts = node.run("grep -c . /proc/self/mountinfo").out
     for count, arguments in ((2, "rollback 1"), (3, f"switch --generation {cache.other_digest}")):
         node.run(f"invar {arguments}")
         node.await_user_data(lambda _, count=count: soft_reboots(node) == count)
-        assert sorted(open_layers(node))[-1] == 2, node.run("dmsetup ls; losetup").out
+        assert sorted(open_layers(node))[-1] == 2, node.run("cat /sys/block/dm-*/dm/name; losetup; findmnt").out
     assert node.proof().active_digest == active.active_digest
     assert node.run("grep -c . /proc/self/mountinfo").out == mounts
 
