@@ -59,12 +59,13 @@ def soft_reboot(target: Generation) -> None:
         if hang is not None:
             deadline.arm(hang)
             undo.callback(deadline.call_off)
+        # Before systemd is asked: it ends who asks, and what is released stays for as long as it is mounted.
+        for name in FIRST_DEVICES:
+            release(name)
         asked = subprocess.run(["systemctl", "--no-block", "soft-reboot"], capture_output=True, text=True, check=False)
         if asked.returncode != 0:
             raise InvarError("systemd takes no soft-reboot", why=asked.stderr.strip() or None)
         undo.pop_all()
-        for name in FIRST_DEVICES:
-            release(name)
 
 
 def _mounted(layer: LayerRecord, done: ExitStack) -> _Mounted:
