@@ -146,6 +146,8 @@ class Operator:
 
         before = {region: (identity, serving(region)) for region, identity in suspended().items()}
         self.world.wait(200)
+        if self.ledger.standing(standing.entry.number) != standing:
+            return  # somebody resumed or aborted it meanwhile
         for region, identity in suspended().items():
             if region in before and before[region][0] == identity:
                 assert before[region][1] <= serving(region), region
@@ -153,6 +155,7 @@ class Operator:
     def mend(self) -> None:
         """What an operator does about a way back that is stuck: ends the instances that were found bad."""
         self.world.compute.behaviours.rules.clear()
+        self.world.control("DELETE", "faults")
         self.undisturbed = False
         instances = {one.id: one for one in self.world.compute.instances.everything()}
         for region in self.spec.order:
