@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -113,3 +114,15 @@ def test_declared_checks_are_those_of_etc(tmp_path: Path) -> None:
 
 def test_no_checks_are_no_results() -> None:
     assert run_checks([], 0.0, Report()) == ()
+
+
+def test_who_interrupts_them_waits_for_none(tmp_path: Path) -> None:
+    """A check that would take ten minutes, and what runs beside it, ends with who asked for it."""
+    looks = tmp_path / "looks"
+    never = Check("never", "command", 600, command=("sh", "-c", f"echo >>{looks}; exit 1"))
+    threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_checks([never], time.monotonic() + 600, Report())
+    while any(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate()):
+        time.sleep(0.05)
+    assert looks.exists()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from invar.core.errors import InvarError
 from invar.core.events import Report
@@ -62,18 +63,26 @@ def run_checks(checks: Sequence[Check], deadline: float, report: Report) -> tupl
     """Look at every check, all at once, until it passes or its time is up; results in the order of the checks.
 
     A check's time is its own `timeout` or what is left until `deadline` (of `time.monotonic`), whichever is shorter.
-    With a deadline that has passed each gets one look.
+    With a deadline that has passed each gets one look. Who interrupts this waits for no check.
     """
     if not checks:
         return ()
     start = time.monotonic()
-    with report.stage("checks") as stage, ThreadPoolExecutor(max_workers=len(checks)) as pool:
-        running = [pool.submit(_until_passed, check, min(deadline, start + check.timeout)) for check in checks]
-        results = []
-        for number, outcome in enumerate(running, start=1):
-            results.append(outcome.result())
-            stage.progress(number, len(checks), "checks")
-    return tuple(results)
+    over = Event()
+    pool = ThreadPoolExecutor(max_workers=len(checks))
+    try:
+        with report.stage("checks") as stage:
+            running = [
+                pool.submit(_until_passed, check, min(deadline, start + check.timeout), over) for check in checks
+            ]
+            results = []
+            for number, outcome in enumerate(running, start=1):
+                results.append(outcome.result())
+                stage.progress(number, len(checks), "checks")
+        return tuple(results)
+    finally:
+        over.set()
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def failed_units() -> tuple[str, ...]:
@@ -89,15 +98,14 @@ def units_of_listing(listing: str) -> tuple[str, ...]:
     return tuple(line.split()[0] for line in listing.splitlines() if line.strip())
 
 
-def _until_passed(check: Check, deadline: float) -> CheckProof:
+def _until_passed(check: Check, deadline: float, over: Event) -> CheckProof:
     pause = _FIRST_PAUSE
     while True:
         left = deadline - time.monotonic()
         look = _look(check, min(left, check.timeout) if left > 0 else min(_ONE_LOOK_SECONDS, check.timeout))
         left = deadline - time.monotonic()
-        if look.passed or look.final or left <= 0:
+        if look.passed or look.final or left <= 0 or over.wait(min(pause, left)):
             return CheckProof(check.name, "passed" if look.passed else "failed", "" if look.passed else look.seen)
-        time.sleep(min(pause, left))
         pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE)
 
 

@@ -10,6 +10,8 @@
   invar.boot.deadline = 150;
   systemd.settings.Manager.RuntimeWatchdogSec = "60s";
   virtualisation.diskSize = 3072;
+  # For volumes that a later configuration declares.
+  environment.systemPackages = [ pkgs.e2fsprogs ];
 
   networking.firewall.allowedTCPPorts = [ 7777 ];
   systemd.services.echo = {
