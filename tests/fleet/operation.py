@@ -38,8 +38,8 @@ class Operator:
         self.begun = 0
         self.controllers = 0
         self.undisturbed = True
-        self.goal = 3
-        """The image generation that the next change goes to."""
+        self.goal = self.ran = 3
+        """The image generations that the next change goes to, and that runs before it."""
         world.reset()
         world.publish(1)
         world.publish(2)

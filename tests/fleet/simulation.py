@@ -183,6 +183,8 @@ class World:
         self.clock.freeze(True)
         self.control("POST", "settings", {"instance_kind": "simulated", "real_ports": 0, **settings})
         self.watchers.clear()
+        self.aws.dies_in = None
+        self.aws.meanwhile.clear()
         self.images: dict[int, dict[str, str]] = {}
 
     def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:

@@ -47,7 +47,8 @@ class Schedules(RuleBasedStateMachine):
         whole rules out of many schedules, and one without rollouts shows nothing."""
         operator = self.operator
         back = change == 2 and operator.back is not None
-        operator.goal = operator.back if back and operator.back else 1 + (operator.runs + change % 2) % 3
+        operator.ran = operator.runs
+        operator.goal = operator.back if back and operator.back else 1 + (operator.ran + change % 2) % 3
         for one in troubles:
             one.befall(operator)
         if back:

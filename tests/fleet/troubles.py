@@ -52,7 +52,7 @@ class Bad:
     times: int
 
     def befall(self, operator: Operator) -> None:
-        image = operator.goal if self.goal else operator.runs
+        image = operator.goal if self.goal else operator.ran
         for region in REGIONS:
             rule = bad(operator.world.images[image][region], self.kind, self.after, self.times)
             operator.world.compute.behaviours.rules.append(rule)
