@@ -54,16 +54,19 @@ def inside(machine: str, command: str) -> str:
     return invar("ssh", machine, command)
 
 
+def attempt(machine: str, command: str) -> str:
+    """As `inside`, for a machine that may not be there: then what was printed is nothing."""
+    command_line = [sys.executable, "-m", "invar", "ssh", machine, command]
+    return subprocess.run(command_line, capture_output=True, text=True, check=False).stdout
+
+
 def restarted(machine: str, command: str) -> float:
     """Seconds from a command that restarts the machine, one way or the other, until the new start was judged good."""
     before = inside(machine, STATE).split()[:2]
     started = time.monotonic()
-    subprocess.run([sys.executable, "-m", "invar", "ssh", machine, command], capture_output=True, check=False)
+    attempt(machine, command)
     while True:
-        done = subprocess.run(
-            [sys.executable, "-m", "invar", "ssh", machine, STATE], capture_output=True, text=True, check=False
-        )
-        words = done.stdout.split()
+        words = attempt(machine, STATE).split()
         if len(words) == 3 and words[:2] != before and words[2] == "active":
             return time.monotonic() - started
         time.sleep(0.5)
@@ -108,7 +111,7 @@ def measure(machine: str, project: Path, cache: Path, times: int, restarts: int)
     files = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(cache))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), files)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    while inside(machine, "systemctl is-active invar-boot-health amazon-init || true").split() != ["active"] * 2:
+    while attempt(machine, "systemctl is-active invar-boot-health amazon-init").split() != ["active"] * 2:
         time.sleep(1)
     inside(machine, EDIT)
     stages = {name: statistics.median(seconds) for name, seconds in live_switches(machine, times).items()}
