@@ -364,6 +364,10 @@ def test_a_volume_that_is_declared_is_made_mounted_and_taken_away(node: Node) ->
     assert node.run("echo kept > /srv/data/file").code == 0
     assert "var-srv-data.mount" in switch(node, "rollback", "4")["changes"]["stop"]
     assert node.run("findmnt /srv/data").out == ""
+    if LONG:  # known to fail: after a second switch to the same generation the file was not there
+        switch(node, "switch", path)
+        assert node.run("cat /srv/data/file").out == "kept\n"
+        switch(node, "rollback", "4")
     assert node.run("losetup -d /dev/loop9").code == 0
 
 

@@ -345,7 +345,6 @@ def test_a_configuration_of_other_packages_is_fetched_and_started_by_a_soft_rebo
     assert node.run("systemctl is-active invar-deadline").out.strip() == "inactive"
 
 
-@pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1: two more soft-reboots")
 def test_soft_reboots_leave_nothing_behind(node: Node, cache: Cache) -> None:
     """Of what the initrd mounted neither: as many layers are open as are in use."""
     assert open_layers(node) == (2, 2), node.run("cat /sys/block/dm-*/dm/name; losetup; findmnt").out
