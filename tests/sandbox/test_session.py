@@ -108,10 +108,26 @@ def test_a_time_out_ends_the_session() -> None:
 
 def test_a_session_that_dies_is_an_error() -> None:
     with Session(Directory(Path("/"))) as session:
-        children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
-        os.kill(int(children[-1]), signal.SIGKILL)
+        os.kill(newest_child(), signal.SIGKILL)
         with pytest.raises(InvarError, match="ended before"):
             session.run(Command(("true",)))
+
+
+def test_a_session_that_dies_with_a_request_unread_is_an_error() -> None:
+    """The kernel answers with a reset then, not with an end of file."""
+    with Session(Directory(Path("/"))) as session:
+        group = newest_child()
+        os.killpg(group, signal.SIGSTOP)
+        death = threading.Timer(0.3, os.killpg, (group, signal.SIGKILL))
+        death.start()
+        with pytest.raises(InvarError, match="ended before"):
+            session.run(Command(("true",)))
+        death.join()
+
+
+def newest_child() -> int:
+    """The process that this thread started last."""
+    return int(Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()[-1])
 
 
 def test_a_missing_layer_is_an_error(scratch: Path) -> None:

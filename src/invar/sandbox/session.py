@@ -129,7 +129,10 @@ class Session:
         if not wait_until(self._channel.fileno(), deadline):
             self.close()
             return None
-        answer = self._channel.recv(64)
+        try:
+            answer = self._channel.recv(64)
+        except ConnectionError as error:  # it died with our request unread
+            raise _ended(command) from error
         if not answer:
             raise _ended(command)
         return int(answer)
