@@ -66,7 +66,7 @@ def test_names_are_those_of_systemd_escape(parts: list[str]) -> None:
     [
         ("", DATA, {"local-fs.target"}, UnitActions(start=("srv-data.mount",))),
         (DATA, DATA, RUNNING, UnitActions()),
-        (DATA, "", RUNNING, UnitActions(stop=("srv-data.mount",))),
+        (DATA, "", RUNNING, UnitActions(stop=("srv-data.mount",), stopped_with=("local-fs.target",))),
         (DATA, DATA.replace("noexec", "nosuid"), RUNNING, UnitActions(reload=("srv-data.mount",))),
         (DATA, DATA.replace("sdf", "sdg"), RUNNING, UnitActions(restart=("srv-data.mount",))),
         (DATA, DATA.replace("ext4", "xfs"), RUNNING, UnitActions(restart=("srv-data.mount",))),
@@ -82,4 +82,7 @@ def test_a_switch_mounts_what_is_declared(
         if text:
             (tmp_path / name / "fstab").write_text(text)
     old, new = (read_unit_files(tmp_path / name) for name in ("old", "new"))
-    assert plan_units(old, new, running, lambda name: False) == expected
+    assert (
+        plan_units(old, new, running, lambda name: name == "local-fs.target", lambda names: ["local-fs.target"])
+        == expected
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,16 @@ def plan(
     *,
     holds: tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]] = ({}, {}),
     packaged: tuple[str, ...] = (),
+    dependents: dict[str, set[str]] | None = None,
 ) -> UnitActions:
     def files(units: dict[str, str | UnitFile], held: dict[str, frozenset[str]]) -> UnitFiles:
         return UnitFiles({name: UnitFile(one) if isinstance(one, str) else one for name, one in units.items()}, held)
 
-    return plan_units(files(old, holds[0]), files(new, holds[1]), frozenset(running), lambda name: name in packaged)
+    def stopped_with(names: Collection[str]) -> set[str]:
+        return set().union(*((dependents or {}).get(name, set()) for name in names))
+
+    before, after = files(old, holds[0]), files(new, holds[1])
+    return plan_units(before, after, frozenset(running), lambda name: name in packaged, stopped_with)
 
 
 @pytest.mark.parametrize(
@@ -132,3 +138,35 @@ def test_unit_files_are_read_as_systemd_has_them(tmp_path: Path) -> None:
     assert found.units["c.service"].masked
     assert found.holds == {"multi-user.target": frozenset({"b.service"})}
     assert parse_unit("[A]\nk=1\nk=2\nk=\nk=3\n") == {"A": {"k": ("3",)}}
+
+
+def test_what_a_stop_takes_along_is_started_again() -> None:
+    """As local-fs.target, which requires its mounts, and a service that requires another which has changed."""
+    dependents = {"a.service": {"local-fs.target", "b.service", "c.service", "gone.service", "idle.service", "d.scope"}}
+    running = ("a.service", "local-fs.target", "b.service", "c.service", "gone.service", "d.scope")
+    changing = "[Service]\nExecStart={}\nX-StopIfChanged=false\n"
+    actions = plan(
+        {"a.service": OLD, "b.service": OLD, "c.service": changing.format("/old"), "gone.service": OLD},
+        {"a.service": NEW, "b.service": OLD, "c.service": changing.format("/new"), "idle.service": OLD},
+        running,
+        packaged=("local-fs.target",),
+        dependents=dependents,
+    )
+    assert actions == UnitActions(
+        stop=("a.service", "gone.service"),
+        start=("a.service",),
+        stopped_with=("b.service", "c.service", "local-fs.target"),
+    )
+
+
+def test_the_way_back_starts_what_the_way_there_took_along() -> None:
+    back = reversed_actions(
+        UnitActions(stop=("a.mount", "b.service"), stopped_with=("local-fs.target", "c.service")),
+        UnitActions(stop=("d.service",), restart=("c.service",), stopped_with=("e.service",)),
+    )
+    assert back == UnitActions(
+        stop=("d.service",),
+        restart=("c.service",),
+        start=("a.mount", "b.service"),
+        stopped_with=("e.service", "local-fs.target"),
+    )

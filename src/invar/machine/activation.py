@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +16,15 @@ from invar.machine.generations import Generation, LayerRecord
 from invar.machine.layer_device import mount_layer, unmount_layer
 from invar.machine.layer_source import image_of
 from invar.machine.mounts import bind, exchange, is_mount, mount_overlay, mounted_below, unmount
+from invar.machine.systemctl import dependents, run, running_units, systemctl
 from invar.machine.unit_actions import UnitActions, plan_units
-from invar.machine.unit_files import PACKAGED, read_unit_files
+from invar.machine.unit_files import PACKAGED, read_unit_files, template
 from invar.machine.way import Way, way_to
 
 ETC = Path("/etc")
 NIX = Path("/nix")
 STAGE = state.RUN / "stage"
 LAYERS = state.RUN / "layers"
-UNIT_SECONDS = 180.0
-"""How long systemd may take to stop or to start what a switch asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +84,18 @@ def current_view(device: str) -> Iterator[View]:
 def plan_transition(target: View) -> Transition:
     """What it takes to go from the system that is active now to the one in view."""
     units = plan_units(
-        read_unit_files(ETC), read_unit_files(target.etc), running_units(), lambda name: (PACKAGED / name).exists()
+        read_unit_files(ETC),
+        read_unit_files(target.etc),
+        running_units(),
+        _packaged,
+        dependents,
     )
     files = changed_files(ETC, target.etc)
     return Transition(units, files, consumed(files))
+
+
+def _packaged(name: str) -> bool:
+    return any((PACKAGED / one).exists() for one in (name, template(name)) if one)
 
 
 def find_way(target: Generation, started: Generation) -> Way:
@@ -121,7 +126,7 @@ def activate(target: View, before: View, transition: Transition, report: Report)
         restart = sorted({*units.restart, *transition.consumed.restart} - {*units.stop})
         # Switches in a row must not meet systemd's limit of starts (StartLimitBurst=). A unit that is not loaded
         # has no counter: then the status is 1.
-        if again := sorted({*reload, *restart, *units.start}):
+        if again := sorted({*reload, *restart, *units.start, *units.stopped_with}):
             run(("systemctl", "reset-failed", *again), accepted=(0, 1))
         if reload:
             systemctl("try-reload-or-restart", *reload)
@@ -129,6 +134,9 @@ def activate(target: View, before: View, transition: Transition, report: Report)
             systemctl("try-restart", *restart)
         if units.start:
             systemctl("start", *units.start)
+        # After what they depend on, whose failure would otherwise be theirs: of local-fs.target it is an emergency.
+        if units.stopped_with:
+            systemctl("start", *units.stopped_with)
     exchange_nix(target)
 
 
@@ -170,46 +178,3 @@ def _drop(place: Path) -> None:
     unmount(place)
     with suppress(OSError):
         place.rmdir()
-
-
-def running_units() -> frozenset[str]:
-    """The units that are active, or on the way to it. Raises InvarError when systemd does not answer."""
-    listed = run(("systemctl", "list-units", "--state=active,activating,reloading", "--no-legend", "--plain", "--full"))
-    return frozenset(line.split()[0] for line in listed.splitlines() if line.strip())
-
-
-def systemctl(*arguments: str) -> None:
-    """Ask systemd for something and wait for it. Raises InvarError with the units' own words."""
-    done = _run(("systemctl", *arguments), UNIT_SECONDS)
-    if done.returncode != 0:
-        raise InvarError(
-            f"systemctl {arguments[0]} failed", where=" ".join(arguments[1:]) or None, why=done.stdout.strip() or None
-        )
-
-
-def run(command: Sequence[str], accepted: Sequence[int] = (0,)) -> str:
-    """Run a program; its output. Raises InvarError unless its status is one of the accepted ones."""
-    done = _run(command, UNIT_SECONDS)
-    if done.returncode not in accepted:
-        raise InvarError(f"{command[0]} failed with status {done.returncode}", why=done.stdout.strip() or None)
-    return done.stdout
-
-
-def _run(command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
-    started = time.monotonic()
-    try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            check=False,
-            start_new_session=True,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise InvarError(f"{' '.join(command)} did not end within {time.monotonic() - started:.0f} seconds") from error
-    except OSError as error:
-        raise InvarError(f"{command[0]} cannot be run", why=error.strerror) from error

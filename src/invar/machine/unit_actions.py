@@ -35,18 +35,21 @@ _WITHOUT_EFFECT = frozenset(
 """Directives of [Unit] that a running unit takes up by daemon-reload alone."""
 
 _SWITCH_KEYS = ("X-RestartIfChanged", "X-ReloadIfChanged", "X-StopIfChanged", "X-NotSocketActivated", "X-StopOnRemoval")
+_NOT_STARTED = (".scope", ".device")
 _NEVER_RESTARTED = (".path", ".slice", ".target", ".scope", ".device", ".swap")
 
 
 @dataclass(frozen=True, slots=True)
 class UnitActions:
     """Unit names, sorted. In this order: `stop` (under the old system), then under the new one `reload`, `restart`,
-    `start`. `skipped` have changed and are left alone, because their unit files say so."""
+    `start`, `stopped_with`. The last are stopped by systemd along with `stop`, on which they depend (local-fs.target on
+    a mount), and are started again. `skipped` have changed and are left alone, because their unit files say so."""
 
     stop: tuple[str, ...] = ()
     reload: tuple[str, ...] = ()
     restart: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
+    stopped_with: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
 
     @property
@@ -56,12 +59,16 @@ class UnitActions:
 
 
 def plan_units(
-    old: UnitFiles, new: UnitFiles, running: Collection[str], packaged: Callable[[str], bool]
+    old: UnitFiles,
+    new: UnitFiles,
+    running: Collection[str],
+    packaged: Callable[[str], bool],
+    dependents: Callable[[Collection[str]], Collection[str]],
 ) -> UnitActions:
     """The actions that take a machine from `old` to `new`.
 
     `running` are the units that are active (or becoming so) now; `packaged` tells whether the packages layer, the same
-    before and after, has a unit of a name.
+    before and after, has a unit of a name; `dependents` are the units that a stop of others stops too.
     """
     stop: set[str] = set()
     reload: set[str] = set()
@@ -100,7 +107,10 @@ def plan_units(
             stop.update(sockets)
             start.update(sockets or [name])
     start |= _newly_held(old, new, running, packaged) - reload - restart - skipped
-    return UnitActions(*(tuple(sorted(names)) for names in (stop, reload, restart, start, skipped)))
+    again = {name for name in dependents(stop) if name in running and _exists(name, new, packaged)} if stop else set()
+    again = {name for name in again - stop - start if not name.endswith(_NOT_STARTED)}
+    names = (stop, reload - again, restart - again, start, again, skipped - again)
+    return UnitActions(*(tuple(sorted(some)) for some in names))
 
 
 def _mounts_another(before: UnitFile | None, after: UnitFile | None) -> bool:
@@ -131,7 +141,12 @@ def difference(before: UnitFile, after: UnitFile) -> Difference:
 def reversed_actions(done: UnitActions, planned_back: UnitActions) -> UnitActions:
     """The way back of a switch that stopped half-way: what is planned, and whatever the way there had stopped."""
     lost = {*done.stop, *done.restart} - {*planned_back.restart}
-    return replace(planned_back, start=tuple(sorted({*planned_back.start, *lost})))
+    again = {*done.stopped_with, *planned_back.stopped_with} - {*planned_back.restart}
+    return replace(
+        planned_back,
+        start=tuple(sorted({*planned_back.start, *lost} - again)),
+        stopped_with=tuple(sorted(again)),
+    )
 
 
 def _sockets(name: str, unit: UnitFile, running: Collection[str]) -> list[str]:
@@ -148,9 +163,14 @@ def _newly_held(old: UnitFiles, new: UnitFiles, running: Collection[str], packag
         if holder not in running:
             continue
         for name in held:
-            unit, before = new.of(name), old.of(name)
-            exists = packaged(name) or (unit is not None and not unit.masked)
+            before = old.of(name)
             was_there = name in old.holds.get(holder, ()) and not (before is not None and before.masked)
-            if exists and not was_there and name not in running:
+            if _exists(name, new, packaged) and not was_there and name not in running:
                 found.add(name)
     return found
+
+
+def _exists(name: str, system: UnitFiles, packaged: Callable[[str], bool]) -> bool:
+    """Whether a system has a unit that can be started."""
+    unit = system.of(name)
+    return not unit.masked if unit is not None else packaged(name)

@@ -234,6 +234,7 @@ def _print_switched(done: Switched, mode: Mode) -> None:
         ("reload", units.reload),
         ("restart", units.restart),
         ("start", units.start),
+        ("stopped along, started again", units.stopped_with),
         ("changed, but left as they are", units.skipped),
     ):
         if names:
