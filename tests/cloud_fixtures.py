@@ -85,3 +85,21 @@ def no_other_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
     os.environ.pop("AWS_DEFAULT_REGION", None)
+
+
+def register_image(cloud: Cloud, region: str, name: str, tags: dict[str, str]) -> str:
+    """An image whose snapshot is empty, with the tags that publishing would give it; its id."""
+    ec2, ebs = cloud.ec2(region), cloud.ebs(region)
+    snapshot = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
+    ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=0)
+    identity: str = ec2.register_image(
+        Name=name,
+        Architecture="x86_64",
+        RootDeviceName="/dev/xvda",
+        VirtualizationType="hvm",
+        BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}],
+        TagSpecifications=[
+            {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        ],
+    )["ImageId"]
+    return identity

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cloud_fixtures import cloud, cloud_root, record, running
+from cloud_fixtures import cloud, cloud_root, record, register_image, running
 from command import Done, invar
 from invar.aws.client import Cloud
 from invar.core.events import Report
@@ -48,20 +48,9 @@ class Shop:
         self.roll(1)
 
     def _version(self, number: int) -> None:
-        ec2, ebs = self.cloud.ec2(REGION), self.cloud.ebs(REGION)
-        snapshot = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
-        ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=0)
+        ec2 = self.cloud.ec2(REGION)
         tags = {CONFIGURATION: GROUP, GENERATION: str(number), SYSTEM: f"{number}" * 64, "invar:commit": "c0ffee"}
-        image = ec2.register_image(
-            Name=f"{GROUP}-{number}",
-            Architecture="x86_64",
-            RootDeviceName="/dev/xvda",
-            VirtualizationType="hvm",
-            BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}],
-            TagSpecifications=[
-                {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-            ],
-        )["ImageId"]
+        image = register_image(self.cloud, REGION, f"{GROUP}-{number}", tags)
         data: Any = {"ImageId": image, "InstanceType": "t3.micro"}
         if self.template:
             ec2.create_launch_template_version(LaunchTemplateId=self.template, LaunchTemplateData=data)

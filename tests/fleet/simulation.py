@@ -16,6 +16,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from cloud_fixtures import register_image
 from invar.aws.client import Cloud
 from invar.fleet.rollout import Time
 from invar.fleet.spec import FleetSpec, Health, Policy, RegionSpec, Spot
@@ -206,26 +207,13 @@ class World:
         """An image of a generation in every region, as publishing tags it."""
         self.images[generation] = {}
         for region in self.regions:
-            ebs, ec2 = self.aws.ebs(region), self.aws.ec2(region)
-            snapshot = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
-            ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=0)
             tags = {
                 CONFIGURATION: NAME,
                 GENERATION: str(generation),
                 SYSTEM: digest(generation),
                 "invar:commit": "c0ffee",
             }
-            made = ec2.register_image(
-                Name=f"{NAME}-{generation}",
-                Architecture="x86_64",
-                RootDeviceName="/dev/xvda",
-                VirtualizationType="hvm",
-                BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}],
-                TagSpecifications=[
-                    {"ResourceType": "image", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
-                ],
-            )
-            self.images[generation][region] = made["ImageId"]
+            self.images[generation][region] = register_image(self.aws, region, f"{NAME}-{generation}", tags)
 
     def times(self) -> Time:
         """A clock for rollouts: to wait is to let the cloud's time pass."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cloud_fixtures import register_image
 from invar.aws.client import Cloud
 from invar.core.errors import InvarError
 from invar.fleet.given import Given, begin_given, ledger_of
@@ -41,20 +42,8 @@ class Account:
         """A published generation, or an image of others, and a version of the same number that launches it."""
         for region in REGIONS:
             ec2 = self.cloud.ec2(region)
-            ebs = self.cloud.ebs(region)
-            snapshot = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
-            ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=0)
             tags = {CONFIGURATION: GROUP, GENERATION: str(number), SYSTEM: digest(number)} if ours else {"by": "hand"}
-            image = ec2.register_image(
-                Name=f"{GROUP}-{number}",
-                Architecture="x86_64",
-                RootDeviceName="/dev/xvda",
-                VirtualizationType="hvm",
-                BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}],
-                TagSpecifications=[
-                    {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-                ],
-            )["ImageId"]
+            image = register_image(self.cloud, region, f"{GROUP}-{number}", tags)
             simulated: Any = [{"ResourceType": "instance", "Tags": [{"Key": "invar:kind", "Value": "simulated"}]}]
             data: Any = {"ImageId": image, "InstanceType": "t3.micro", "TagSpecifications": simulated}
             if region in self.templates:

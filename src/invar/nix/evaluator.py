@@ -15,7 +15,7 @@ from invar.nix.linker import link
 from invar.nix.operators import NUMBERS, add, canonical_path, extend_path
 from invar.nix.runtime import evaluate
 from invar.nix.stack import with_big_stack
-from invar.nix.store_objects import Derivation, SourceObject, TextObject
+from invar.nix.store_objects import STORE_DIR, Derivation, SourceObject, TextObject
 from invar.nix.traces import TRANSLATED, located
 from invar.nix.values import NixString, Path, Thunk, Value
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     """From a flake's reference to its value, evaluated by the evaluator that asks."""
 
 SYSTEM = "x86_64-linux"
-STORE_DIR = "/nix/store"
 
 
 def _print_trace(text: str) -> None:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 else:
     StoreObject = object
 
+STORE_DIR = "/nix/store"
+
 
 class TextObject:
     """A file with this content, as `builtins.toFile` makes."""

@@ -10,7 +10,8 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-STORE_DIR = "/nix/store"
+from invar.nix.store_objects import STORE_DIR
+
 ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
 _VALUES = {char: value for value, char in enumerate(ALPHABET)}
 _NAME = re.compile(r"[0-9a-zA-Z+\-._?=]{1,211}")
