@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from invar.nix import (
     with_big_stack,
 )
 from invar.nix import Path as NixPath
+from invar.nix import cache as code_cache
+from invar.nix.precompile import precompile
 from invar.nix.store_objects import Derivation, SourceObject, TextObject
 
 
@@ -238,3 +241,27 @@ def test_sort_is_stable_with_any_comparator(numbers: list[int]) -> None:
     evaluator = Evaluator(extra_builtins={"given": items})
     value = deep_force(evaluator.eval_string("builtins.sort (a: b: a.k < b.k) builtins.given"))
     assert value == sorted(items, key=lambda item: item["k"])
+
+
+def test_code_that_came_along_is_used_and_another_pythons_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.nix").write_text("{ a = 1; }")
+    brought, cache = tmp_path / "brought", tmp_path / "cache"
+    precompile([tmp_path], brought)
+    monkeypatch.setattr(code_cache, "PRECOMPILED", str(brought))
+    monkeypatch.setitem(sys.modules, "invar.nix.compiler", None)
+    assert Evaluator(cache_dir=cache).eval_file(tmp_path / "x.nix")["a"] == 1
+    assert not cache.exists(), "nothing to keep"
+
+    damaged = next(brought.rglob("*.nixc"))
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    monkeypatch.undo()
+    monkeypatch.setattr(code_cache, "PRECOMPILED", str(brought))
+    assert Evaluator(cache_dir=cache).eval_file(tmp_path / "x.nix")["a"] == 1
+    assert len(list(cache.rglob("*.nixc"))) == 1
+
+    (brought / "revision").write_text(f"cpython-310-30a00f0\n{'00' * 32}\n")
+    other = tmp_path / "other"
+    assert Evaluator(cache_dir=other).eval_file(tmp_path / "x.nix")["a"] == 1
+    assert [path.name for path in other.rglob("*.nixc")] == [path.name for path in cache.rglob("*.nixc")]

@@ -291,7 +291,7 @@ class NativeEngine:
         packages = build_packages_layer(
             lock, self.store, tools, mirrors, self.report, path_excludes=system.path_excludes
         )
-        extra = files_for_instance(evaluation, packages, lock)
+        extra = self._files_for_instance(evaluation, packages, lock, mirrors)
         config = build_config_layer(system, packages, lock.epoch, self.store, self.report, extra=extra)
         image = assemble(system, packages, config, lock.epoch, tools, self.store, self.report)
         artifacts = tuple(export(image, name, lock.digest, tools, self.store, self.report) for name in names)
@@ -355,6 +355,30 @@ class NativeEngine:
             fetcher=self.fetcher,
         )
 
+    def _files_for_instance(
+        self, evaluation: Evaluation, packages: PackagesLayer, lock: Lock, mirrors: Mirrors
+    ) -> dict[str, File]:
+        """What goes into the config layer so that instances can evaluate and switch by themselves, if they are to.
+
+        Of a flake the modules go along, the flake itself does not: what an instance evaluates is a configuration.
+        """
+        from invar.image.compiled_code import compiled_code
+        from invar.image.instance_files import ImageRecord, instance_files, own_code
+
+        system, configuration = evaluation.system, evaluation.configuration
+        if not system.machine:
+            return {}
+        universe = {name: (package.version, package.sha256) for name, package in lock.packages.items()}
+        files = configuration.files()
+        entry = configuration.source.name
+        if entry == "flake.nix":
+            del files[entry]
+            entry = "configuration.nix"
+        code = own_code()
+        compiled = compiled_code(code, lock, self.store, mirrors, self.report)
+        record = ImageRecord(system, packages, universe, lock.epoch, entry)
+        return instance_files(record, files, {**code, **compiled})
+
     def _mirrors(self, lock: Lock | None) -> Mirrors:
         from invar.debian.mirrors import find_mirrors
 
@@ -380,25 +404,6 @@ def _own_format(project: Project, evaluation: Evaluation) -> str:
 
 def _place_key(project: Project) -> str:
     return digest([str(project.configuration), str(project.lock)])
-
-
-def files_for_instance(evaluation: Evaluation, packages: PackagesLayer, lock: Lock) -> dict[str, File]:
-    """What goes into the config layer so that instances can evaluate and switch by themselves, if they are to.
-
-    Of a flake the modules go along, the flake itself does not: what an instance evaluates is a configuration.
-    """
-    from invar.image.instance_files import ImageRecord, instance_files, own_code
-
-    system, configuration = evaluation.system, evaluation.configuration
-    if not system.machine:
-        return {}
-    universe = {name: (package.version, package.sha256) for name, package in lock.packages.items()}
-    files = configuration.files()
-    entry = configuration.source.name
-    if entry == "flake.nix":
-        del files[entry]
-        entry = "configuration.nix"
-    return instance_files(ImageRecord(system, packages, universe, lock.epoch, entry), files, own_code())
 
 
 def requests_of(system: System) -> tuple[str, ...]:

@@ -51,9 +51,6 @@ _LAUNCHER = """\
 #!/usr/bin/python3 -IB
 import sys
 
-# Compiled code is kept for as long as the machine runs, and never on a disk: what is on a disk is proven by verity.
-sys.dont_write_bytecode = False
-sys.pycache_prefix = "/run/invar/cache/pycache"
 sys.path.insert(0, "/usr/lib/invar")
 from invar.machine.__main__ import main
 
@@ -144,8 +141,8 @@ class ImageRecord:
 def instance_files(record: ImageRecord, sources: Mapping[str, bytes], code: Mapping[str, bytes]) -> dict[str, File]:
     """All files by path in the config layer.
 
-    `sources` are the configuration's files by path relative to its directory, `code` what `own_code` gave. Raises
-    InvarError when a source holds a secret.
+    `sources` are the configuration's files by path relative to its directory, `code` what `own_code` gave with what
+    was compiled of it, or `installed_code`. Raises InvarError when a source holds a secret.
     """
     refuse_secrets(
         finding
@@ -160,9 +157,16 @@ def instance_files(record: ImageRecord, sources: Mapping[str, bytes], code: Mapp
 
 
 def own_code() -> dict[str, bytes]:
-    """The files of this very Invar that run on an instance, by path below the package. The same on every machine."""
+    """The sources of this very Invar that run on an instance, by path below the package. The same on every machine."""
     root = Path(__file__).resolve().parent.parent
     return {str(path): (root / path).read_bytes() for path in sorted(_own_paths(root))}
+
+
+def installed_code() -> dict[str, bytes]:
+    """On an instance: all that the image brought of Invar, compiled code too, by path below the package."""
+    root = Path(__file__).resolve().parent.parent
+    found = sorted(path for path in root.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in found}
 
 
 def _own_paths(root: Path) -> Iterator[PurePosixPath]:

@@ -21,15 +21,17 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
-    "switch": Verb("make a configuration this machine's system, now and at boot", "invar.machine.verbs:switch"),
-    "test": Verb("the same until the next boot only", "invar.machine.verbs:test"),
-    "boot": Verb("the same from the next boot on", "invar.machine.verbs:boot"),
-    "dry-run": Verb("tell what a switch would do", "invar.machine.verbs:dry_run"),
-    "rollback": Verb("back to an earlier generation", "invar.machine.verbs:rollback"),
-    "generations": Verb("list this machine's generations", "invar.machine.verbs:list_generations"),
-    "diff": Verb("what differs between two generations", "invar.machine.verbs:diff"),
-    "delete-generations": Verb("delete generations that are not in use", "invar.machine.verbs:delete_generations"),
-    "gc": Verb("delete layers that no generation uses", "invar.machine.verbs:gc"),
+    "switch": Verb("make a configuration this machine's system, now and at boot", "invar.machine.switch_verbs:switch"),
+    "test": Verb("the same until the next boot only", "invar.machine.switch_verbs:test"),
+    "boot": Verb("the same from the next boot on", "invar.machine.switch_verbs:boot"),
+    "dry-run": Verb("tell what a switch would do", "invar.machine.switch_verbs:dry_run"),
+    "rollback": Verb("back to an earlier generation", "invar.machine.switch_verbs:rollback"),
+    "generations": Verb("list this machine's generations", "invar.machine.generation_verbs:list_generations"),
+    "diff": Verb("what differs between two generations", "invar.machine.generation_verbs:diff"),
+    "delete-generations": Verb(
+        "delete generations that are not in use", "invar.machine.generation_verbs:delete_generations"
+    ),
+    "gc": Verb("delete layers that no generation uses", "invar.machine.generation_verbs:gc"),
     "proof": Verb("tell what this machine runs", "invar.machine.proof:main"),
     "init": Verb("take over EC2's metadata, apply user data (run by systemd)", "invar.machine.init:main", hidden=True),
     "secrets": Verb("fetch the declared secrets (run by systemd)", "invar.machine.secrets:main", hidden=True),

@@ -9,7 +9,7 @@ from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.image.cmdline import command_line, system_digest
 from invar.image.config_layer import LayerBytes, make_config_layer
-from invar.image.instance_files import ImageRecord, instance_files, own_code
+from invar.image.instance_files import ImageRecord, installed_code, instance_files
 from invar.machine import state
 from invar.machine.generations import Generation, LayerRecord
 from invar.system.evaluate import evaluate
@@ -42,7 +42,7 @@ def prepare(configuration: Path, record: ImageRecord, booted: Generation, report
     with report.stage("config layer"):
         entry = evaluation.configuration.source.name
         renewed = ImageRecord(system, record.packages, record.universe, record.epoch, entry)
-        files = instance_files(renewed, evaluation.configuration.files(), own_code())
+        files = instance_files(renewed, evaluation.configuration.files(), installed_code())
         made = make_config_layer(system, record.packages, record.epoch, files)
     layer = made.at(state.LAYERS)
     line = command_line(system.kernel_params, record.packages.layer, layer)

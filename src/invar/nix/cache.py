@@ -1,4 +1,8 @@
-"""Compiled code on disk: by the hash of its source and of what compiled it."""
+"""Compiled code on disk: by the hash of its source and of what compiled it.
+
+Besides a directory to write to there may be one that came along with this package (`invar.nix.precompile`): it is read
+like the other, and its word for the compiler's revision is taken, for whoever brings it brings the compiler too.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DIGEST_BYTES = 32
+PRECOMPILED = f"{os.path.dirname(__file__)}/precompiled"  # noqa: PTH120
+REVISION = "revision"
+"""The file in it: the Python that compiled, a line, and the compiler's revision in hexadecimal digits."""
 
 
 def _digest(*parts: bytes) -> bytes:
@@ -34,15 +41,31 @@ def _checksum(payload: bytes) -> bytes:
     return zlib.crc32(payload).to_bytes(4, "little")
 
 
+def running_python() -> str:
+    """The Python that runs this, as far as compiled code depends on it."""
+    return f"{sys.implementation.cache_tag}-{sys.hexversion:x}"
+
+
+def _precompiled_revision() -> bytes | None:
+    try:
+        with open(f"{PRECOMPILED}/{REVISION}", encoding="ascii") as file:  # noqa: PTH123
+            python, revision = file.read().split()
+        return bytes.fromhex(revision) if python == running_python() else None
+    except (OSError, ValueError):
+        return None
+
+
 def _compiler_revision(directory: str) -> bytes:
     """What compiled code depends on beside its source: this package's own source, and the Python that runs it.
 
     The hash of the sources is kept in `directory`, under what the kernel says of the files (a file that is written
     has another change time).
     """
+    if (brought := _precompiled_revision()) is not None:
+        return brought
     package = os.path.dirname(__file__)  # noqa: PTH120
     files = sorted(name for name in os.listdir(package) if name.endswith(".py"))  # noqa: PTH208
-    python = f"{sys.implementation.cache_tag}-{sys.hexversion:x}"
+    python = running_python()
     states = [os.stat(f"{package}/{name}") for name in files]  # noqa: PTH116
     seen = [(state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns) for state in states]
     known = f"{directory}/revision-{_digest(python.encode(), package.encode(), repr(seen).encode()).hex()[:32]}"
@@ -82,12 +105,12 @@ class CodeCache:
 
     def __init__(self, directory: str | os.PathLike[str] | None) -> None:
         self._directory = None if directory is None else os.fspath(directory)
-        self._revision = b"" if self._directory is None else _compiler_revision(self._directory)
+        self.revision = b"" if self._directory is None else _compiler_revision(self._directory)
         self._known: dict[bytes, Compiled] = {}
 
     def get(self, content: tuple[str, ...], compile_now: Callable[[], Compiled]) -> Compiled:
         """The compiled form of `content`, whose first element is the source text."""
-        key = _digest(self._revision, *(part.encode("utf-8", "surrogateescape") for part in content))
+        key = _digest(self.revision, *(part.encode("utf-8", "surrogateescape") for part in content))
         found = self._known.get(key)
         if found is None:
             found = self._read(key)
@@ -100,19 +123,25 @@ class CodeCache:
         return found
 
     def _place(self, key: bytes) -> str | None:
-        return None if self._directory is None else f"{self._directory}/{key.hex()[:2]}/{key.hex()}.nixc"
+        return None if self._directory is None else f"{self._directory}/{_file_name(key)}"
 
     def _read(self, key: bytes) -> Compiled | None:
-        place = self._place(key)
-        if place is None:
+        if self._directory is None:
             return None
-        try:
-            with open(place, "rb") as file:  # noqa: PTH123
-                data = file.read()
-        except OSError:
-            return None
-        payload = data[4:]
-        if _checksum(payload) != data[:4]:
-            return None
-        fields = marshal.loads(payload)
-        return Compiled(*fields) if hasattr(fields[0], "co_code") else None
+        for directory in (self._directory, PRECOMPILED):
+            try:
+                with open(f"{directory}/{_file_name(key)}", "rb") as file:  # noqa: PTH123
+                    data = file.read()
+            except OSError:
+                continue
+            payload = data[4:]
+            if _checksum(payload) != data[:4]:
+                continue
+            fields = marshal.loads(payload)
+            if hasattr(fields[0], "co_code"):
+                return Compiled(*fields)
+        return None
+
+
+def _file_name(key: bytes) -> str:
+    return f"{key.hex()[:2]}/{key.hex()}.nixc"

@@ -171,8 +171,20 @@ class Evaluator:
             raise located(error) from None
 
     def _thunk(self, text: str, name: str, base_dir: str, scope: Mapping[str, Value] | None) -> Thunk:
-        scoped = tuple(sorted(scope or ()))
+        return link(
+            self._compiled(text, name, tuple(sorted(scope or ()))),
+            name=name,
+            base_dir=base_dir,
+            builtins=self.builtins,
+            services=self._services,
+            scope=scope,
+        )
 
+    def compile_file(self, path: str) -> None:
+        """Compile a file into the cache, as importing it would. Raises NixError where it is not Nix."""
+        self._compiled(self.read_bytes(path).decode("utf-8", "surrogateescape"), path, ())
+
+    def _compiled(self, text: str, name: str, scoped: tuple[str, ...]) -> Compiled:
         def compiled_now() -> Compiled:
             from invar.nix.builtin_names import builtin_behind  # cached code needs no compiler
             from invar.nix.compiler import compile_source
@@ -183,15 +195,7 @@ class Evaluator:
 
             return compile_source(Source.of(name, text), is_builtin, scoped=scoped, features=self.features)
 
-        compiled = self._cache.get((text, *scoped, ",".join(sorted(self.features))), compiled_now)
-        return link(
-            compiled,
-            name=name,
-            base_dir=base_dir,
-            builtins=self.builtins,
-            services=self._services,
-            scope=scope,
-        )
+        return self._cache.get((text, *scoped, ",".join(sorted(self.features))), compiled_now)
 
     def allowed(self, path: str) -> str:
         """`path`, unless this evaluation may not read it: then raises NixRestricted."""
