@@ -11,7 +11,7 @@ from pathlib import Path
 
 from command import Done, invar, succeed
 from invar.core.home import Home
-from invar.system.proof import Proof
+from invar.system.proof import CONSOLE_PREFIX, Proof
 from invar.vm.control import set_user_data
 from invar.vm.record import find
 
@@ -47,7 +47,7 @@ class Node:
     def await_user_data(self, holds: Callable[[str], bool] = lambda said: True) -> None:
         """Wait until amazon-init.service has ended."""
         deadline = time.monotonic() + SECONDS
-        said = "nothing"
+        said, seen = "nothing", len(self.console())
         while time.monotonic() < deadline:
             try:
                 done = self.run(
@@ -58,8 +58,16 @@ class Node:
             said = done.out
             if done.code == 0 and said.split()[-1:] in (["active"], ["failed"]) and holds(said):
                 return
-            time.sleep(3)
+            self.pause(seen)
         raise AssertionError(f"after {SECONDS} s user data was not dealt with: {said}\n{self.console()[-3000:]}")
+
+    def pause(self, seen: int) -> None:
+        """Wait a little before the machine is asked again. To ask costs it dearly while it starts: until its console
+        has a proof behind the first `seen` characters it is left alone for longer."""
+        until = time.monotonic() + 12.0
+        while CONSOLE_PREFIX not in self.console()[seen:] and time.monotonic() < until:
+            time.sleep(0.5)
+        time.sleep(2.0)
 
     def await_console(self, text: str) -> None:
         """Wait until this is on its console: a unit of its own shows it, whenever that has its turn."""

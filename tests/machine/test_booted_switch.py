@@ -126,8 +126,8 @@ def entries(node: Node) -> list[str]:
     return node.run(ESP.format("ls /run/looked/EFI/Linux")).out.split()
 
 
-def await_that(node: Node, holds: Callable[[], bool], what: str) -> None:
-    """Wait until something holds on a machine that may be restarting."""
+def await_that(node: Node, holds: Callable[[], bool], what: str, pause: Callable[[], None] | None = None) -> None:
+    """Wait until something holds on a machine that may be restarting, with a `pause` between two looks."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         try:
@@ -135,7 +135,10 @@ def await_that(node: Node, holds: Callable[[], bool], what: str) -> None:
                 return
         except (AssertionError, InvarError, OSError, ValueError, StopIteration, subprocess.TimeoutExpired):
             pass  # the machine restarts: not now
-        time.sleep(2)
+        if pause is None:
+            time.sleep(2)
+        else:
+            pause()
     raise AssertionError(f"not within {SECONDS} s: {what}\n{node.console()[-4000:]}")
 
 
@@ -148,13 +151,16 @@ def boot_id(node: Node) -> str:
 def await_generation(node: Node, number: int, *, other_than: str = "") -> None:
     """Wait until a generation is booted, in another boot than the given one, and was judged good."""
 
-    def holds() -> bool:
-        if boot_id(node) == other_than:
-            return False
-        done = node.run("systemctl is-active invar-boot-health", 60)
-        return done.out.strip() == "active" and booted(node) == number and listed(node)[number]["state"] == "good"
+    seen = len(node.console())
 
-    await_that(node, holds, f"generation {number} is booted and good")
+    def holds() -> bool:
+        said = node.run("cat /proc/sys/kernel/random/boot_id; systemctl is-active invar-boot-health", 60).out.split()
+        if said[0] == other_than or said[1] != "active":
+            return False
+        known = listed(node)
+        return known[number]["booted"] and known[number]["state"] == "good"
+
+    await_that(node, holds, f"generation {number} is booted and good", lambda: node.pause(seen))
 
 
 def restart(node: Node, expected: int) -> None:
@@ -406,13 +412,14 @@ def test_power_cuts_leave_a_whole_generation(node: Node) -> None:
         time.sleep(random.uniform(0.0, 12.0))
         reset(find(node.home, node.name))
 
-        def settled(previous: str = before) -> bool:
-            return boot_id(node) != previous and node.run("systemctl is-active invar-boot-health", 60).out.strip() in (
-                "active",
-                "failed",
-            )
+        seen = len(node.console())
 
-        await_that(node, settled, f"a boot after cut {cut} ({work})")
+        def settled(previous: str = before) -> bool:
+            asked = "cat /proc/sys/kernel/random/boot_id; systemctl is-active invar-boot-health"
+            boot, health = node.run(asked, 60).out.split()
+            return boot != previous and health in ("active", "failed")
+
+        await_that(node, settled, f"a boot after cut {cut} ({work})", lambda seen=seen: node.pause(seen))
         generation = listed(node)[booted(node)]
         proof = node.proof()
         assert generation["state"] == "good", node.console()[-3000:]
