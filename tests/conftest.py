@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from invar.core.home import Home
 # How long an example takes depends on who else uses the machine.
 settings.register_profile("invar", deadline=None)
 settings.load_profile("invar")
+
+# Shells start what runs in the background with Ctrl-C ignored; the programs that tests interrupt would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 
