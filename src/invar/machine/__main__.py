@@ -28,9 +28,7 @@ VERBS: dict[str, Verb] = {
     "rollback": Verb("back to an earlier generation", "invar.machine.switch_verbs:rollback"),
     "generations": Verb("list this machine's generations", "invar.machine.generation_verbs:list_generations"),
     "diff": Verb("what differs between two generations", "invar.machine.generation_verbs:diff"),
-    "delete-generations": Verb(
-        "delete generations that are not in use", "invar.machine.generation_verbs:delete_generations"
-    ),
+    "delete-generations": Verb("delete generations that are not in use", "invar.machine.generation_verbs:delete"),
     "gc": Verb("delete layers that no generation uses", "invar.machine.generation_verbs:gc"),
     "proof": Verb("tell what this machine runs", "invar.machine.proof:main"),
     "init": Verb("take over EC2's metadata, apply user data (run by systemd)", "invar.machine.init:main", hidden=True),
