@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -265,3 +266,31 @@ def test_code_that_came_along_is_used_and_another_pythons_is_not(
     other = tmp_path / "other"
     assert Evaluator(cache_dir=other).eval_file(tmp_path / "x.nix")["a"] == 1
     assert [path.name for path in other.rglob("*.nixc")] == [path.name for path in cache.rglob("*.nixc")]
+
+
+def test_ctrl_c_that_comes_again_on_the_way_out_ends_the_evaluation_all_the_same() -> None:
+    program = """
+import os, signal, sys, time
+from invar.nix import stack
+
+class Slow(set):
+    def discard(self, member):
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            pass
+        super().discard(member)
+
+stack._inside = Slow()
+
+def forever():
+    os.kill(os.getpid(), signal.SIGINT)
+    while True:
+        pass
+
+try:
+    stack.with_big_stack(forever)
+except KeyboardInterrupt:
+    print("interrupted", len(stack._inside))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == ("interrupted 0\n", "", 0)

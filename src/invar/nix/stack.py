@@ -66,16 +66,19 @@ def with_big_stack(fn: Callable[..., Result], *args: Any) -> Result:
     failure: list[BaseException] = []
 
     def work() -> None:
-        _inside.add(_thread.get_ident())
         try:
-            outcome.append(fn(*args))
-        except TRANSLATED as error:
-            failure.append(located(error))
-        except BaseException as error:
-            failure.append(error)
-        finally:
-            _inside.discard(_thread.get_ident())
-            done.release()
+            _inside.add(_thread.get_ident())
+            try:
+                outcome.append(fn(*args))
+            except TRANSLATED as error:
+                failure.append(located(error))
+            except BaseException as error:
+                failure.append(error)
+            finally:
+                _inside.discard(_thread.get_ident())
+                done.release()
+        except KeyboardInterrupt:
+            pass  # one more, on the way out: `_wait` has its own
 
     done = _thread.allocate_lock()
     done.acquire()
@@ -129,7 +132,9 @@ def _wait(thread: int, done: _thread.LockType) -> None:
     except KeyboardInterrupt:
         import ctypes  # few evaluations are interrupted
 
-        while True:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
+        # More than once, for what runs may catch the first; the last may come before `done` is told.
+        while ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)):
             if done.acquire(timeout=0.1):
-                raise
+                break
+        _inside.discard(thread)
+        raise
