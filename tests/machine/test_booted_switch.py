@@ -1,7 +1,7 @@
 """Switches and boots on a booted machine, through real UEFI, boot loader and verity: live, back, cut off, failing.
 
-One machine; the tests build on one another, in this order. INVAR_TEST_LONG=1 has 100 switches for 10, 30 power cuts for
-2 (INVAR_TEST_CUTS=N: N), and the scenarios that wait for time-outs.
+One machine; the tests build on one another, in this order. INVAR_TEST_LONG=1 has 100 switches for 6, 30 power cuts for
+2 (INVAR_TEST_SWITCHES=N, INVAR_TEST_CUTS=N: N), and the scenarios that wait for time-outs.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.build, pytest.mark.boot]
 
 HERE = Path(__file__).parent
 LONG = os.environ.get("INVAR_TEST_LONG") == "1"
+SWITCHES = int(os.environ.get("INVAR_TEST_SWITCHES", "100" if LONG else "6"))
 CUTS = int(os.environ.get("INVAR_TEST_CUTS", "30" if LONG else "2"))
 long_only = pytest.mark.skipif(not LONG, reason="INVAR_TEST_LONG=1 runs it")
 SECONDS = 600.0
@@ -40,6 +41,7 @@ COUNTS = "; ".join(
         "ls /sys/block/loop*/loop/backing_file 2>/dev/null | wc -l",
     )
 )
+STATE = "cat /proc/sys/kernel/random/boot_id; systemctl is-active invar-boot-health"
 ESP = "mkdir -p /run/looked && mount /dev/disk/by-partlabel/ESP /run/looked && {}; umount /run/looked"
 EDIT = """
 import pathlib
@@ -154,8 +156,8 @@ def await_generation(node: Node, number: int, *, other_than: str = "") -> None:
     seen = len(node.console())
 
     def holds() -> bool:
-        said = node.run("cat /proc/sys/kernel/random/boot_id; systemctl is-active invar-boot-health", 60).out.split()
-        if said[0] == other_than or said[1] != "active":
+        boot, health = node.run(STATE, 60).out.split()  # a ValueError, as long as nothing answers
+        if boot == other_than or health != "active":
             return False
         known = listed(node)
         return known[number]["booted"] and known[number]["state"] == "good"
@@ -293,7 +295,7 @@ def test_switching_to_and_fro_leaves_nothing_behind(node: Node) -> None:
         switch(node, "switch", path)
     before = node.run(COUNTS).out
     once = "; ".join(f"invar switch --json {path} >/dev/null || exit 1" for path in paths)
-    done = node.run(f"for i in $(seq {50 if LONG else 5}); do {once}; done", 6000)
+    done = node.run(f"for i in $(seq {SWITCHES // 2}); do {once}; done", 6000)
     assert done.code == 0, done.err
     assert node.run(COUNTS).out == before
     assert node.page() == "role three"
@@ -415,8 +417,7 @@ def test_power_cuts_leave_a_whole_generation(node: Node) -> None:
         seen = len(node.console())
 
         def settled(previous: str = before) -> bool:
-            asked = "cat /proc/sys/kernel/random/boot_id; systemctl is-active invar-boot-health"
-            boot, health = node.run(asked, 60).out.split()
+            boot, health = node.run(STATE, 60).out.split()
             return boot != previous and health in ("active", "failed")
 
         await_that(node, settled, f"a boot after cut {cut} ({work})", lambda seen=seen: node.pause(seen))
