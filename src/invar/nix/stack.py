@@ -132,8 +132,14 @@ def _wait(thread: int, done: _thread.LockType) -> None:
     except KeyboardInterrupt:
         import ctypes  # few evaluations are interrupted
 
-        # More than once, for what runs may catch the first; the last may come before `done` is told.
-        while ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)):
+        # More than once, for what runs may catch the first. The last may keep `done` from being told: then the thread,
+        # which could be reached before, is gone. One that has only just been started cannot be reached yet.
+        interrupt, reached = ctypes.pythonapi.PyThreadState_SetAsyncExc, False
+        while True:
+            found = interrupt(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
+            if reached and not found:
+                break
+            reached = reached or bool(found)
             if done.acquire(timeout=0.1):
                 break
         _inside.discard(thread)
