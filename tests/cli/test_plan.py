@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -19,8 +20,8 @@ pytestmark = pytest.mark.build
 
 @pytest.fixture
 def project(repository: Path, home: Home, tmp_path: Path) -> Path:
-    """The example, locked."""
-    project = copy_example(repository, tmp_path / "web")
+    """The example, locked, at a place that no earlier run can have built: the home outlives the temporary directories."""
+    project = copy_example(repository, tmp_path / uuid4().hex / "web")
     succeed("lock", project, home=home)
     return project
 
