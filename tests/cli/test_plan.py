@@ -20,7 +20,7 @@ pytestmark = pytest.mark.build
 
 @pytest.fixture
 def project(repository: Path, home: Home, tmp_path: Path) -> Path:
-    """The example, locked, at a place that no earlier run can have built: the home outlives the temporary directories."""
+    """The example, locked, where no earlier run can have built: the home outlives temporary directories."""
     project = copy_example(repository, tmp_path / uuid4().hex / "web")
     succeed("lock", project, home=home)
     return project

@@ -11,7 +11,7 @@ from invar.cli.context import Session
 from invar.core.errors import ExitCode, InvarError
 from invar.core.events import Report
 from invar.engines.choice import Engines
-from invar.engines.native import Built
+from invar.engines.native_results import Built
 from invar.engines.nix import NixImage
 from invar.flakes.place import flake_at
 from invar.image.tools import Tools

@@ -12,7 +12,7 @@ from invar.image.info import INFO_FILE
 
 if TYPE_CHECKING:
     from invar.core.events import Report
-    from invar.engines.native import Built
+    from invar.engines.native_results import Built
     from invar.image.formats import Artifact
     from invar.image.formats.format import Format
     from invar.image.layer import Layer

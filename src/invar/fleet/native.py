@@ -7,7 +7,7 @@ from collections.abc import Callable
 from invar.aws.blocks import block_map
 from invar.aws.images import Architecture
 from invar.core.events import Report
-from invar.engines.native import Built
+from invar.engines.native_results import Built
 from invar.engines.project import Project
 from invar.engines.repository import source_of
 from invar.fleet.publish import PROVENANCE, SIGNED, Artifact

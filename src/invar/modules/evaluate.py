@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from invar.modules.collect import Loader, Module, collect, delayed_argument, missing_argument, text_of
 from invar.modules.errors import OptionError
 from invar.modules.merge import Loc
-from invar.modules.options import Declaration, Group, NestedOptions, Option
+from invar.modules.option_groups import Group, NestedOptions
+from invar.modules.options import Declaration, Option
 from invar.modules.properties import Definition, rewrap
 from invar.modules.render import show_option
 from invar.modules.types.base import OptionType, type_from_value

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from invar.modules.errors import OptionError
 from invar.modules.merge import Loc
-from invar.modules.options import Group, Option
+from invar.modules.option_groups import Group
+from invar.modules.options import Option
 from invar.modules.properties import Definition
 from invar.modules.render import show_definitions, show_option
 from invar.nix.errors import NixError, nearest

@@ -15,24 +15,19 @@ from invar.nix.ast import (
     HasAttr,
     If,
     ListLiteral,
-    Literal,
     Name,
     Negate,
     Node,
     Not,
-    PathLiteral,
-    SearchPath,
     Select,
     String,
     Var,
     With,
 )
 from invar.nix.attrsets import Members
-from invar.nix.errors import NixSyntaxError
-from invar.nix.features import NO_URL_LITERALS, PIPE_OPERATORS
-from invar.nix.indented import Piece, strip_indentation
-from invar.nix.lexer import Source, Token, tokenize
-from invar.nix.values import INT_MAX
+from invar.nix.features import PIPE_OPERATORS
+from invar.nix.lexer import Source, Token
+from invar.nix.parse_literals import LiteralParser
 
 # binding power, associativity; unary `!` sits between `//` and `+`
 OPERATORS: dict[str, tuple[int, str]] = {
@@ -62,7 +57,6 @@ SIMPLE_STARTS = frozenset(
     {"id", "int", "float", "path", "hpath", "path-start", "spath", "uri", "string-start", "indented-start"}
     | {"(", "[", "{", "rec", "let"}
 )
-DESCRIPTIONS = {"end": "end of file", "id": "ID", "string-start": "'\"'", "indented-start": "''''", "text": "STR"}
 
 
 def parse(source: Source, *, features: frozenset[str] = frozenset()) -> Node:
@@ -70,15 +64,8 @@ def parse(source: Source, *, features: frozenset[str] = frozenset()) -> Node:
     return Parser(source, features).file()
 
 
-class Parser:
+class Parser(LiteralParser):
     """Recursive descent over the token list."""
-
-    def __init__(self, source: Source, features: frozenset[str]) -> None:
-        self.source = source
-        self.features = features
-        self.tokens = tokenize(source)
-        self.index = 0
-        self.token = self.tokens[0]
 
     def file(self) -> Node:
         """A whole source."""
@@ -307,80 +294,6 @@ class Parser:
             return CurrentPosition(token.at)
         return Var(token.at, token.value)
 
-    def integer(self) -> Node:
-        """64-bit."""
-        token = self.advance()
-        value = int(token.value)
-        if value > INT_MAX:
-            raise self.fail(f"invalid integer '{token.value}'", token.at)
-        return Literal(token.at, value)
-
-    def floating(self) -> Node:
-        """A double."""
-        token = self.advance()
-        return Literal(token.at, float(token.value))
-
-    def string(self) -> String:
-        """`"text ${expression}"`."""
-        token = self.advance()
-        parts: list[str | Node] = []
-        while self.token.kind != "string-end":
-            if self.token.kind == "text":
-                parts.append(self.advance().value)
-            else:
-                parts.append(self.interpolation())
-        self.advance()
-        return String(token.at, parts)
-
-    def indented_string(self) -> String:
-        """Text between two single quotes, its common indentation taken off."""
-        token = self.advance()
-        pieces: list[Piece] = []
-        while self.token.kind != "string-end":
-            if self.token.kind in ("text", "escaped"):
-                part = self.advance()
-                pieces.append((part.value, part.kind == "escaped"))
-            else:
-                pieces.append(self.interpolation())
-        self.advance()
-        return String(token.at, strip_indentation(pieces))
-
-    def interpolation(self) -> Node:
-        """`${expression}` inside of a string or a path."""
-        self.take("${")
-        node = self.expression()
-        self.take("}")
-        return node
-
-    def uri(self) -> Node:
-        """An unquoted URI is a string."""
-        token = self.advance()
-        if NO_URL_LITERALS in self.features:
-            raise self.fail("URL literals are disabled", token.at)
-        return String(token.at, [token.value])
-
-    def path(self) -> Node:
-        """A path without interpolation."""
-        token = self.advance()
-        return PathLiteral(token.at, token.value, [])
-
-    def interpolated_path(self) -> Node:
-        """`./a/${b}/c`."""
-        token = self.advance()
-        parts: list[str | Node] = []
-        while self.token.kind != "path-end":
-            if self.token.kind == "text":
-                parts.append(self.advance().value)
-            else:
-                parts.append(self.interpolation())
-        self.advance()
-        return PathLiteral(token.at, token.value, parts)
-
-    def search_path(self) -> Node:
-        """`<nixpkgs/lib>`."""
-        token = self.advance()
-        return SearchPath(token.at, token.value[1:-1])
-
     def parenthesis(self) -> Node:
         """`( expression )`."""
         self.advance()
@@ -413,37 +326,6 @@ class Parser:
         if first.kind == "let":
             return Select(first.at, node, ["body"], None)
         return node
-
-    def advance(self) -> Token:
-        """The token here; then go to the next."""
-        token = self.token
-        self.index += 1
-        if self.index < len(self.tokens):
-            self.token = self.tokens[self.index]
-        return token
-
-    def take(self, kind: str, expected: str | None = None) -> Token:
-        """The token here, which must be of this kind."""
-        if self.token.kind != kind:
-            raise self.unexpected(expected or DESCRIPTIONS.get(kind) or f"'{kind}'")
-        return self.advance()
-
-    def unexpected(self, expected: str | None = None) -> NixSyntaxError:
-        """The error for the token here."""
-        token = self.token
-        found = DESCRIPTIONS.get(token.kind)
-        if token.kind == "id":
-            found = f"ID '{token.value}'"
-        message = f"syntax error, unexpected {found or repr(token.value)}"
-        return self.fail(f"{message}, expecting {expected}" if expected else message, token.at)
-
-    def disabled(self, what: str, feature: str, at: int) -> NixSyntaxError:
-        """The error for syntax whose experimental feature is off."""
-        return self.fail(f"{what} disabled; use '--extra-experimental-features {feature}' to enable them", at)
-
-    def fail(self, message: str, at: int) -> NixSyntaxError:
-        """A syntax error at an offset."""
-        return NixSyntaxError(message, self.source.pos(at))
 
 
 _KEYWORD_EXPRESSIONS: dict[str, Callable[[Parser], Node]] = {

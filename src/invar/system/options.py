@@ -8,7 +8,8 @@ from typing import Any
 
 from invar.core.errors import InvarError
 from invar.modules.evaluate import Evaluation
-from invar.modules.options import Group, Option
+from invar.modules.option_groups import Group
+from invar.modules.options import Option
 from invar.modules.properties import Definition, discharge, in_order, strongest
 from invar.modules.render import show_option, show_value
 from invar.nix.errors import NixError
