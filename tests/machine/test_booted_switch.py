@@ -116,7 +116,13 @@ def listed(node: Node) -> dict[int, dict[str, Any]]:
 
 
 def booted(node: Node) -> int:
+    """The number of the generation that was booted."""
     return next(number for number, one in listed(node).items() if one["booted"])
+
+
+def active(node: Node) -> int:
+    """The number of the active one, which the next boot takes: a live switch leads away from what was booted."""
+    return next(number for number, one in listed(node).items() if one["active"])
 
 
 def main_pid(node: Node, unit: str) -> str:
@@ -438,7 +444,7 @@ def flip(node: Node, partition: str, *places: int) -> None:
 
 
 def test_flipped_bytes_of_the_packages_are_not_read_and_shown_by_proof(node: Node) -> None:
-    one = listed(node)[booted(node)]
+    one = listed(node)[active(node)]
     last = one["packages"]["data_blocks"] - 1
     device = node.run("grep -lx invar-packages /sys/block/dm-*/dm/name").out.split("/")[3]
     read = f"dd if=/dev/{device} of=/dev/null bs=4096 iflag=direct count=1 skip={last}"
@@ -464,7 +470,7 @@ def test_flipped_bytes_of_the_images_configuration_are_not_gone_back_to(node: No
 def test_an_altered_layer_is_never_booted(node: Node) -> None:
     done = switch(node, "boot", configuration(node, "altered"))
     generation = listed(node)[done["generation"]]
-    before = booted(node)
+    before = active(node)
     layer = f"/var/lib/invar/layers/config-{generation['config']['root_hash']}"
     node.run(f'python3 -c \'f = open("{layer}", "r+b"); f.seek(1030); f.write(b"x"); f.flush()\' && sync')
     restart(node, before)
@@ -488,7 +494,7 @@ def test_an_edited_command_line_is_shown_by_proof(node: Node) -> None:
     "fault", ["kill -SEGV 1", "echo 1 > /sys/fs/cgroup/init.scope/cgroup.freeze"], ids=["crashes", "hangs"]
 )
 def test_a_first_process_that_fails_restarts_the_machine(node: Node, fault: str) -> None:
-    before, number = boot_id(node), booted(node)
+    before, number = boot_id(node), active(node)
     node.run(f"systemd-run --quiet sh -c 'sleep 1; {fault}'")
     await_generation(node, number, other_than=before)
 
@@ -519,7 +525,7 @@ def test_an_older_system_under_the_newer_ones_names_is_shown_by_proof(node: Node
 @long_only
 def test_a_generation_that_finds_no_disk_falls_back(node: Node) -> None:
     """The disk's driver is built into Debian's cloud kernel, where module_blacklist= does not reach."""
-    before = booted(node)
+    before = active(node)
     line = 'boot.kernelParams = [ "initcall_blacklist=nvme_init" ];'
     done = switch(node, "boot", configuration(node, "diskless", line))
     restart(node, before)
