@@ -40,8 +40,9 @@ class Node:
 
     def reboot(self) -> None:
         """Restart, and wait until user data has been dealt with in the new boot."""
-        before = self.run("cat /proc/sys/kernel/random/boot_id").out
+        before, seen = self.run("cat /proc/sys/kernel/random/boot_id").out, len(self.console())
         self.run("systemctl --no-block reboot")
+        self.await_proof(seen)
         self.await_user_data(lambda said: said.splitlines()[:1] != before.splitlines()[:1])
 
     def await_user_data(self, holds: Callable[[str], bool] = lambda said: True) -> None:
@@ -60,6 +61,15 @@ class Node:
                 return
             self.pause(seen)
         raise AssertionError(f"after {SECONDS} s user data was not dealt with: {said}\n{self.console()[-3000:]}")
+
+    def await_proof(self, seen: int) -> None:
+        """Give a machine that restarts the time to print its proof, behind the first `seen` characters of its console.
+
+        What is asked of it before may hang: its connection is to the boot that has ended.
+        """
+        until = time.monotonic() + 240.0
+        while CONSOLE_PREFIX not in self.console()[seen:] and time.monotonic() < until:
+            time.sleep(0.5)
 
     def pause(self, seen: int) -> None:
         """Wait a little before the machine is asked again. To ask costs it dearly while it starts: until its console

@@ -172,8 +172,9 @@ def await_generation(node: Node, number: int, *, other_than: str = "") -> None:
 
 
 def restart(node: Node, expected: int) -> None:
-    before = boot_id(node)
+    before, seen = boot_id(node), len(node.console())
     node.run("systemctl --no-block reboot")
+    node.await_proof(seen)
     await_generation(node, expected, other_than=before)
 
 
@@ -421,6 +422,7 @@ def test_power_cuts_leave_a_whole_generation(node: Node) -> None:
         reset(find(node.home, node.name))
 
         seen = len(node.console())
+        node.await_proof(seen)
 
         def settled(previous: str = before) -> bool:
             boot, health = node.run(STATE, 60).out.split()
