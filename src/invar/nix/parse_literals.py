@@ -32,14 +32,7 @@ class LiteralParser(TokenStream):
     def string(self) -> String:
         """`"text ${expression}"`."""
         token = self.advance()
-        parts: list[str | Node] = []
-        while self.token.kind != "string-end":
-            if self.token.kind == "text":
-                parts.append(self.advance().value)
-            else:
-                parts.append(self.interpolation())
-        self.advance()
-        return String(token.at, parts)
+        return String(token.at, self.parts("string-end"))
 
     def indented_string(self) -> String:
         """Text between two single quotes, its common indentation taken off."""
@@ -53,6 +46,17 @@ class LiteralParser(TokenStream):
                 pieces.append(self.interpolation())
         self.advance()
         return String(token.at, strip_indentation(pieces))
+
+    def parts(self, end: str) -> list[str | Node]:
+        """Text and interpolations up to the token of kind `end`, and that."""
+        parts: list[str | Node] = []
+        while self.token.kind != end:
+            if self.token.kind == "text":
+                parts.append(self.advance().value)
+            else:
+                parts.append(self.interpolation())
+        self.advance()
+        return parts
 
     def interpolation(self) -> Node:
         """`${expression}` inside of a string or a path."""
@@ -76,14 +80,7 @@ class LiteralParser(TokenStream):
     def interpolated_path(self) -> Node:
         """`./a/${b}/c`."""
         token = self.advance()
-        parts: list[str | Node] = []
-        while self.token.kind != "path-end":
-            if self.token.kind == "text":
-                parts.append(self.advance().value)
-            else:
-                parts.append(self.interpolation())
-        self.advance()
-        return PathLiteral(token.at, token.value, parts)
+        return PathLiteral(token.at, token.value, self.parts("path-end"))
 
     def search_path(self) -> Node:
         """`<nixpkgs/lib>`."""
