@@ -62,21 +62,16 @@ class Node:
             self.pause(seen)
         raise AssertionError(f"after {SECONDS} s user data was not dealt with: {said}\n{self.console()[-3000:]}")
 
-    def await_proof(self, seen: int) -> None:
-        """Give a machine that restarts the time to print its proof, behind the first `seen` characters of its console.
-
-        What is asked of it before may hang: its connection is to the boot that has ended.
-        """
-        until = time.monotonic() + 240.0
+    def await_proof(self, seen: int, seconds: float = 240.0) -> None:
+        """Leave a machine that starts alone until its console has a proof behind the first `seen` characters, or so
+        long: to ask costs it dearly. Whoever waits then asks what came of it."""
+        until = time.monotonic() + seconds
         while CONSOLE_PREFIX not in self.console()[seen:] and time.monotonic() < until:
             time.sleep(0.5)
 
     def pause(self, seen: int) -> None:
-        """Wait a little before the machine is asked again. To ask costs it dearly while it starts: until its console
-        has a proof behind the first `seen` characters it is left alone for longer."""
-        until = time.monotonic() + 12.0
-        while CONSOLE_PREFIX not in self.console()[seen:] and time.monotonic() < until:
-            time.sleep(0.5)
+        """Wait a little before the machine is asked again, for longer as long as it has no proof on its console."""
+        self.await_proof(seen, 12.0)
         time.sleep(2.0)
 
     def await_console(self, text: str) -> None:

@@ -1,6 +1,6 @@
 """Switches and boots on a booted machine, through real UEFI, boot loader and verity: live, back, cut off, failing.
 
-One machine; the tests build on one another, in this order. INVAR_TEST_LONG=1 has 100 switches for 4, 30 power cuts for
+One machine; the tests build on one another, in this order. INVAR_TEST_LONG=1 has 100 switches for 6, 30 power cuts for
 2 (INVAR_TEST_SWITCHES=N, INVAR_TEST_CUTS=N: N), and the scenarios that wait for time-outs.
 """
 
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.build, pytest.mark.boot]
 
 HERE = Path(__file__).parent
 LONG = os.environ.get("INVAR_TEST_LONG") == "1"
-SWITCHES = int(os.environ.get("INVAR_TEST_SWITCHES", "100" if LONG else "4"))
+SWITCHES = int(os.environ.get("INVAR_TEST_SWITCHES", "100" if LONG else "6"))
 CUTS = int(os.environ.get("INVAR_TEST_CUTS", "30" if LONG else "2"))
 long_only = pytest.mark.skipif(not LONG, reason="INVAR_TEST_LONG=1 runs it")
 SECONDS = 600.0
