@@ -21,6 +21,7 @@ from invar.core.events import Report
 from invar.core.home import Home
 from invar.debian.lock import read_lock
 from invar.debian.mirrors import find_mirrors
+from invar.image.formats.vm import EMULATED_CPU
 from invar.image.tools import Tools, realise_tools
 from invar.store.objects import Store
 from invar.vm.install import SshInstall
@@ -177,7 +178,7 @@ def machine(tools: Tools, port: int) -> list[str]:
     return [
         *qemu(tools, "qemu-system-x86_64"),
         *("-nodefaults", "-no-user-config", "-display", "none"),
-        *("-machine", "q35,smm=off,vmport=off", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off"),
+        *("-machine", "q35,smm=off,vmport=off", "-accel", "tcg,thread=multi", "-cpu", EMULATED_CPU),
         *("-m", "1400M", "-smp", "2"),
         *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"),
         *("-device", "virtio-net-pci,netdev=net,romfile="),

@@ -24,7 +24,7 @@ from invar.system.user_data import generation_document
 from invar.vm.machine import start
 from invar.vm.metadata import Instance
 from invar.vm.qemu import GUEST_ADDRESS
-from machine.booted import Node
+from machine.booted import CPUS, Node
 from machine.s3_server import BUCKET, S3Server
 
 pytestmark = [pytest.mark.build, pytest.mark.boot]
@@ -100,13 +100,14 @@ def served(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
             node.await_user_data()
             yield Served(node, s3, exported["system_digest"])
         finally:
+            node.hang_up()
             invar("stop", "--force", node.name, home=home)
 
 
 def started(home: Home, configuration: Path, role: dict[str, str], user_data: bytes) -> Node:
     """`invar run`, with what that has no options for."""
     session, report = Session(home, (), quiet=True, show_trace=False), Report()
-    launch = launchable(session, report, configuration, "role-test", 1024, 2, (80,), None, session.engines(report))
+    launch = launchable(session, report, configuration, "role-test", 1024, CPUS, (80,), None, session.engines(report))
     instance = Instance(
         instance_id="i-0123456789abcdef0",
         image_id="ami-0123456789abcdef0",

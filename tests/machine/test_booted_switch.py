@@ -23,12 +23,11 @@ from invar.core.errors import InvarError
 from invar.core.home import Home
 from invar.vm.control import reset
 from invar.vm.record import find
-from machine.booted import Node
+from machine.booted import CPUS, LONG, Node
 
 pytestmark = [pytest.mark.build, pytest.mark.boot]
 
 HERE = Path(__file__).parent
-LONG = os.environ.get("INVAR_TEST_LONG") == "1"
 SWITCHES = int(os.environ.get("INVAR_TEST_SWITCHES", "100" if LONG else "6"))
 CUTS = int(os.environ.get("INVAR_TEST_CUTS", "30" if LONG else "2"))
 long_only = pytest.mark.skipif(not LONG, reason="INVAR_TEST_LONG=1 runs it")
@@ -82,14 +81,15 @@ OLDER_ENTRIES = (
 def node(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     project = shutil.copytree(HERE / "switching", tmp_path_factory.mktemp("switch") / "switching")
     shutil.copy(HERE / "node/page.nix", project)
-    ports = ("--port", "80", "--port", "7777")
-    started = succeed("run", project, "--detach", "--name", "switch-test", *ports, "--json", home=home).json()
+    hardware = ("--cpus", str(CPUS), "--port", "80", "--port", "7777")
+    started = succeed("run", project, "--detach", "--name", "switch-test", *hardware, "--json", home=home).json()
     made = Node(started["name"], home)
     try:
         await_generation(made, 1)
         made.run(f"cp -r /etc/invar/configuration {CONFIGURATIONS}")
         yield made
     finally:
+        made.hang_up()
         invar("stop", "--force", made.name, home=home)
 
 
@@ -173,7 +173,7 @@ def await_generation(node: Node, number: int, *, other_than: str = "") -> None:
 
 def restart(node: Node, expected: int) -> None:
     before, seen = boot_id(node), len(node.console())
-    node.run("systemctl --no-block reboot")
+    node.restart_machine()
     node.await_proof(seen)
     await_generation(node, expected, other_than=before)
 
@@ -420,6 +420,7 @@ def test_power_cuts_leave_a_whole_generation(node: Node) -> None:
         node.run(f"systemd-run --quiet --unit=cut-{cut} sh -c '{work}'")
         time.sleep(random.uniform(0.0, 12.0))
         reset(find(node.home, node.name))
+        node.hang_up()
 
         seen = len(node.console())
         node.await_proof(seen)

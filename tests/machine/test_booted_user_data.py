@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
-import os
 import re
 import shutil
 import subprocess
@@ -33,7 +32,7 @@ from invar.system.user_data import (
     with_signature,
 )
 from invar.vm.record import find
-from machine.booted import SECONDS, Node
+from machine.booted import CPUS, LONG, SECONDS, Node
 from machine.cache_server import CacheServer
 
 pytestmark = [pytest.mark.build, pytest.mark.boot]
@@ -165,15 +164,16 @@ def soft_reboots(node: Node) -> int:
 
 
 def running(home: Home, project: Path, user_data: Path, name: str) -> Iterator[Node]:
-    ports = ("--port", "80", "--port", str(DEFAULT_PORT))
+    hardware = ("--cpus", str(CPUS), "--port", "80", "--port", str(DEFAULT_PORT))
     started = succeed(
-        "run", project, "--detach", "--name", name, "--user-data", user_data, *ports, "--json", home=home
+        "run", project, "--detach", "--name", name, "--user-data", user_data, *hardware, "--json", home=home
     ).json()
     made = Node(started["name"], home)
     try:
         made.await_user_data()
         yield made
     finally:
+        made.hang_up()
         invar("stop", "--force", made.name, home=home)
 
 
@@ -366,7 +366,7 @@ def test_the_next_boot_takes_it_too(node: Node, cache: Cache) -> None:
     assert undeclared(proof) == []
 
 
-@pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots twice more")
+@pytest.mark.skipif(not LONG, reason="INVAR_TEST_LONG=1 boots twice more")
 def test_a_published_system_that_fails_its_checks_is_left_by_itself(
     home: Home, node: Node, project: Path, cache: Cache
 ) -> None:
@@ -384,7 +384,7 @@ def test_a_published_system_that_fails_its_checks_is_left_by_itself(
     assert "failed its checks" in node.console() and "going back to the last good generation" in node.console()
 
 
-@pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots once more")
+@pytest.mark.skipif(not LONG, reason="INVAR_TEST_LONG=1 boots once more")
 @pytest.mark.parametrize(
     ("packages", "hang", "limit", "said"),
     [
@@ -408,7 +408,7 @@ def test_a_soft_reboot_that_hangs_is_reset(
     assert (proof.booted_digest, proof.refused) == (exported["system_digest"], None)
 
 
-@pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots once more")
+@pytest.mark.skipif(not LONG, reason="INVAR_TEST_LONG=1 boots once more")
 def test_another_initrd_is_fetched_and_started_by_a_reboot(home: Home, node: Node, project: Path, cache: Cache) -> None:
     text = OTHER_PACKAGES.replace("with jq", "rebooted").replace(
         "}\n", f'  boot.initrd.availableKernelModules = [ "dm_crypt" ];\n  {cache.asked}\n}}\n'
@@ -445,7 +445,7 @@ def await_host_key(port: int, key: str) -> None:
         time.sleep(20)
 
 
-@pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots another machine")
+@pytest.mark.skipif(not LONG, reason="INVAR_TEST_LONG=1 boots another machine")
 def test_an_image_that_trusts_a_key_boots_and_stays_as_it_is_with_unsigned_user_data(
     home: Home, tmp_path: Path
 ) -> None:
@@ -468,7 +468,7 @@ def test_an_image_that_trusts_a_key_boots_and_stays_as_it_is_with_unsigned_user_
         assert other.run("cp /usr/bin/true /var/true && /var/true").code != 0
 
 
-@pytest.mark.skipif(os.environ.get("INVAR_TEST_LONG") != "1", reason="INVAR_TEST_LONG=1 boots another machine")
+@pytest.mark.skipif(not LONG, reason="INVAR_TEST_LONG=1 boots another machine")
 def test_without_invar_on_it_the_image_boots_and_takes_over_metadata(home: Home, tmp_path: Path) -> None:
     project = shutil.copytree(HERE / "node", tmp_path / "node")
     text = (project / "configuration.nix").read_text().replace("  invar.proof.http.enable = true;\n", "")
@@ -485,5 +485,6 @@ def test_without_invar_on_it_the_image_boots_and_takes_over_metadata(home: Home,
         assert plain.page() == "role baked"
         assert plain.run("test -e /usr/bin/invar; echo $?").out.strip() == "1"
         assert plain.run("hostname").out.strip().startswith("ip-")
+        plain.hang_up()
     finally:
         invar("stop", "--force", started["name"], home=home)

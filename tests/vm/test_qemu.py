@@ -61,8 +61,8 @@ def test_commas_and_spaces_in_paths_do_not_break_options() -> None:
     [
         ("kvm", (7, 2), "host"),
         ("tcg", (7, 2), "Nehalem"),
-        ("tcg", (8, 0), "max,la57=off"),
-        ("tcg", (10, 0), "max,la57=off"),
+        ("tcg", (8, 0), "max,la57=off,erms=off,fsrm=off"),
+        ("tcg", (10, 0), "max,la57=off,erms=off,fsrm=off"),
     ],
 )
 def test_the_processor_fits_accelerator_and_version(accelerator: str, version: tuple[int, int], model: str) -> None:

@@ -21,7 +21,6 @@ from invar.core.events import Report
 from invar.machine import active, state
 from invar.machine.init import content_of, say_on_console
 from invar.machine.instance import read_instance
-from invar.machine.switch import Switched, restart, switch, switch_to_digest
 from invar.machine.user_data import Configuration, Form, Nothing, Parameters, Pointer, Script, classify
 from invar.system.decode import decode
 from invar.system.record import plain
@@ -154,10 +153,6 @@ def write_project(form: Configuration | Parameters, image_configuration: Path, p
 
 
 def _apply(form: Form, remember: Callable[..., None], report: Report) -> bool:
-    def booting(switched: Switched) -> None:
-        remember("booting", switched.digest)
-        say_on_console(f"invar: the user data is generation {switched.generation}, which this machine now boots into")
-
     match form:
         case Nothing():
             remember("nothing")
@@ -166,6 +161,9 @@ def _apply(form: Form, remember: Callable[..., None], report: Report) -> bool:
             return _run_once(form, remember)
         case Configuration(channels=channels) if channels:
             report.warn(f"channels have no effect, packages are those of the image's lock: {', '.join(channels)}")
+    # Here, as the evaluator is half of what is read in, and most boots have nothing to apply.
+    from invar.machine.switch import restart, switch, switch_to_digest
+
     if isinstance(form, Pointer):
         caches = (form.cache,) if form.cache else ()
         switched = switch_to_digest(form.digest, caches, mode="switch", report=report)
@@ -173,7 +171,8 @@ def _apply(form: Form, remember: Callable[..., None], report: Report) -> bool:
         entry = write_project(form, IMAGE_CONFIGURATION, PROJECT)
         switched = switch(entry, mode="switch", report=report)
     if switched.reboot:
-        booting(switched)
+        remember("booting", switched.digest)
+        say_on_console(f"invar: the user data is generation {switched.generation}, which this machine now boots into")
         restart(switched, report)
         return True
     remember("applied", switched.digest)

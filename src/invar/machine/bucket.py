@@ -5,6 +5,7 @@ Follows the Amazon S3 API Reference: GetObject, "Error responses", "Making reque
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import http.client
 import re
@@ -90,7 +91,7 @@ class Bucket(Web):
         renewed = moved = False
         while True:
             try:
-                answer: http.client.HTTPResponse = _OPENER.open(
+                answer: http.client.HTTPResponse = _opener().open(
                     self._request(self.url(name), headers), timeout=self.silence_seconds
                 )
                 return answer
@@ -149,4 +150,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_OPENER = urllib.request.build_opener(_NoRedirect)
+@functools.cache
+def _opener() -> urllib.request.OpenerDirector:
+    """Made when it is first used: it reads in every certificate authority."""
+    return urllib.request.build_opener(_NoRedirect)

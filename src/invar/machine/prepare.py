@@ -12,7 +12,6 @@ from invar.image.config_layer import LayerBytes, make_config_layer
 from invar.image.instance_files import ImageRecord, installed_code, instance_files
 from invar.machine import state
 from invar.machine.generations import Generation, LayerRecord
-from invar.system.evaluate import evaluate
 from invar.system.record import System
 
 
@@ -36,6 +35,8 @@ def prepare(configuration: Path, record: ImageRecord, booted: Generation, report
 
     Raises InvarError for what is wrong in it, OtherImage for what needs another packages layer or initrd.
     """
+    from invar.system.evaluate import evaluate  # only where something is evaluated: a rollback starts sooner
+
     evaluation = evaluate(configuration, record, report, cache_dir=state.CODE_CACHE)
     system = evaluation.system
     refuse_other_image(system, record, str(evaluation.configuration.source))

@@ -12,7 +12,6 @@ from invar.image.publication import is_digest
 from invar.machine import generations, state
 from invar.machine.activation import find_way, layer_view
 from invar.machine.boot_target import BootFiles
-from invar.machine.cache_address import source_of
 from invar.machine.cache_source import Broken, Source
 from invar.machine.fetch import fetch, find_configuration, find_publication
 from invar.machine.generations import Generation
@@ -21,8 +20,6 @@ from invar.machine.layer_source import image_of
 from invar.machine.prepare import OtherImage
 from invar.machine.settings import read_settings
 from invar.machine.target import Target
-from invar.nixos.names import EmptyUniverse
-from invar.system.evaluate import evaluate
 from invar.system.user_data import PublicKey
 
 
@@ -47,6 +44,9 @@ def by_configuration(
 
     The configuration is told apart by what it evaluates to without a lock. Raises the refusal when no cache knows it.
     """
+    from invar.nixos.names import EmptyUniverse
+    from invar.system.evaluate import evaluate
+
     caches = read_settings().caches
     if not caches:
         raise refusal
@@ -66,6 +66,8 @@ def by_configuration(
 
 def _sources(caches: Sequence[str], report: Report) -> list[Source]:
     """The caches that can be asked; why another cannot is told."""
+    from invar.machine.cache_address import source_of
+
     found = []
     settings = read_settings()
     for address in dict.fromkeys((*caches, *settings.caches)):

@@ -60,18 +60,21 @@ class SshInside:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, argv: Sequence[str], seconds: float) -> Ran:
-        """See `Inside.run`."""
-        full = ssh_argv(
+    def argv(self, command: Sequence[str]) -> list[str]:
+        """The command line that runs `command` over this connection; a single word is a line for the shell."""
+        return ssh_argv(
             self._machine,
             self._access,
-            argv,
+            command,
             terminal=False,
             options=("-S", str(self._socket), "-o", "ControlMaster=no"),
         )
+
+    def run(self, argv: Sequence[str], seconds: float) -> Ran:
+        """See `Inside.run`."""
         try:
             ran = subprocess.run(
-                full,
+                self.argv(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
+from invar.image.formats.vm import EMULATED_CPU
+
 Accelerator = Literal["kvm", "tcg"]
 DiskDevice = Literal["nvme", "virtio-blk-pci", "ide-cd"]
 DiskFormat = Literal["raw", "qcow2", "vmdk", "vhdx", "vpc"]
@@ -105,10 +107,10 @@ def firmware_only_arguments(
 
 
 def cpu_model(accelerator: Accelerator, version: tuple[int, int]) -> str:
-    """The processor to show. Emulated, `max` panics stock kernels before QEMU 8; five-level paging only costs time."""
+    """The processor to show. Emulated, `max` panics stock kernels before QEMU 8."""
     if accelerator == "kvm":
         return "host"
-    return "max,la57=off" if version >= _FIRST_VERSION_WITH_CPU_MAX else "Nehalem"
+    return EMULATED_CPU if version >= _FIRST_VERSION_WITH_CPU_MAX else "Nehalem"
 
 
 def _common(hardware: Hardware, version: tuple[int, int]) -> list[str]:
