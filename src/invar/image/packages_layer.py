@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from invar.core.canonical import digest
-from invar.core.children import child
 from invar.core.errors import InvarError
 from invar.core.events import Report
 from invar.debian.deb import UnpackedDeb
@@ -22,6 +20,7 @@ from invar.image.compose import Composition, compose
 from invar.image.configure import configure
 from invar.image.finish import finish
 from invar.image.layer import Layer, PackagesLayer
+from invar.image.mkfs import make_from_tar
 from invar.image.normalise import DEFAULT_EXCLUDES
 from invar.image.pack import KERNEL, MANIFEST, MODULES, RESULT, Packed, pack_argv, read_result
 from invar.image.programs import programs_by_package
@@ -182,18 +181,12 @@ def pack(
         binds=[Bind(output, "/output", read_only=False)],
         environment={"TMPDIR": "/output/scratch"},
     )
-    pipe = subprocess.PIPE
-    with child(argv, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, start_new_session=True) as maker:
-        assert maker.stdin is not None and maker.stdout is not None
-        command = Command(pack_argv(merged, output, epoch, excludes), timeout=_PACK_SECONDS, in_root=False)
-        packer = session.run(command, stdout=maker.stdin, check=False)
-        maker.stdin.close()
-        said = maker.stdout.read()
-        status = maker.wait(_PACK_SECONDS)
-    if packer.status != 0 and b"Broken pipe" not in packer.output:
+    command = Command(pack_argv(merged, output, epoch, excludes), timeout=_PACK_SECONDS, in_root=False)
+    packer = make_from_tar(
+        argv, lambda stream: session.run(command, stdout=stream, check=False), output, seconds=_PACK_SECONDS
+    )
+    if packer.status != 0:
         raise InvarError("the packages layer could not be packed", why=last_lines(packer.output))
-    if status != 0 or packer.status != 0:
-        raise InvarError("the packages layer's file system could not be made", where="mkfs.erofs", why=last_lines(said))
     packed = read_result(output)
     if packed.kernel_version is None:
         raise InvarError("the packages contain no kernel", hint="ask for one, such as linux-image-cloud-amd64")
