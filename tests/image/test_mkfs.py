@@ -15,7 +15,7 @@ MEBIBYTES = 16
 """Of content that does not compress: mkfs.erofs keeps the stream beside the image that it makes of it."""
 
 PROGRAM = f"""
-import io, os, subprocess, sys, tarfile
+import io, os, sys, tarfile
 from pathlib import Path
 from invar.image.mkfs import make_from_tar
 from invar.image.tools import Tools
@@ -28,19 +28,17 @@ argv = tools.command(
     environment={{"TMPDIR": "/output/scratch"}},
 )
 def feed(stream):
-    with os.fdopen(os.dup(stream.fileno()), "wb") as pipe, tarfile.open(fileobj=pipe, mode="w|") as tar:
-        for number in range({MEBIBYTES}):
-            member = tarfile.TarInfo(f"file-{{number}}")
-            member.size = 1 << 20
-            tar.addfile(member, io.BytesIO(os.urandom(member.size)))
-    return Completed(0, b"")
-def fed(stream):
     try:
-        return feed(stream)
+        with os.fdopen(os.dup(stream.fileno()), "wb") as pipe, tarfile.open(fileobj=pipe, mode="w|") as tar:
+            for number in range({MEBIBYTES}):
+                member = tarfile.TarInfo(f"file-{{number}}")
+                member.size = 1 << 20
+                tar.addfile(member, io.BytesIO(os.urandom(member.size)))
     except BrokenPipeError:
         return Completed(1, b"Broken pipe")
+    return Completed(0, b"")
 try:
-    status = make_from_tar(argv, fed, directory, 60.0).status
+    status = make_from_tar(argv, feed, directory, 60.0).status
     print(status, (directory / "layer.img").stat().st_size > {MEBIBYTES} << 20)
 except OSError as error:
     print(error)
